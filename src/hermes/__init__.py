@@ -1,0 +1,1 @@
+"""hermes: SquareMCP's multi-tenant MCP gateway."""

@@ -1,0 +1,1 @@
+"""Customers' linked accounts: the credential store, connecting, disconnecting."""

@@ -1,0 +1,1 @@
+"""Customers, API keys: who is calling."""

@@ -1,0 +1,85 @@
+"""Who is calling now, and what they may use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+Access = Literal["read", "write"]
+
+OPERATOR_ID = "operator"
+"""The id under which the operator's own calls (single-user mode) are audited and counted; no customer can have it."""
+
+
+class Via(StrEnum):
+    """How the caller proved who they are."""
+
+    OPERATOR_KEY = "operator_key"
+    API_KEY = "api_key"
+    SESSION = "session"
+    OAUTH = "oauth"
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """The right to use platforms' tools, read and write apart. Written `telegram:read`, `email:write`, `*:read`."""
+
+    pairs: frozenset[tuple[str, Access]]
+
+    @classmethod
+    def everything(cls) -> Grants:
+        return cls(frozenset({("*", "read"), ("*", "write")}))
+
+    @classmethod
+    def parse(cls, words: Iterable[str]) -> Grants:
+        """Read `platform:read` and `platform:write` words (`*` for every platform).
+
+        Raises:
+            ValueError: a word of another form; the message names it.
+        """
+        pairs: set[tuple[str, Access]] = set()
+        for word in words:
+            platform, _, access = word.partition(":")
+            if not platform or (access != "read" and access != "write"):
+                raise ValueError(f"{word!r} is not a grant; write platform:read or platform:write")
+            pairs.add((platform, access))
+        return cls(frozenset(pairs))
+
+    def allow(self, platform: str, access: Access) -> bool:
+        return (platform, access) in self.pairs or ("*", access) in self.pairs
+
+    def words(self) -> list[str]:
+        return sorted(f"{platform}:{access}" for platform, access in self.pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The operator, or a customer, at this moment.
+
+    `customer_id` is the tenant whose accounts, quota and trail the call uses: a customer's id, or `OPERATOR_ID` for the
+    operator in single-user mode. The operator acting for a customer (`/api/admin/customers/{id}/…`, `--customer`) has
+    kind `operator` and that customer's id.
+    """
+
+    kind: Literal["operator", "customer"]
+    customer_id: str
+    via: Via
+    key_id: str
+    grants: Grants
+    plan: str
+    role: Literal["customer", "admin"] = "customer"
+    version: int = 0
+    """The customer's version when this caller was read; a newer one makes it stale (design.md, section 4)."""
+    client: str | None = None
+    email: str | None = None
+
+    @property
+    def single_user(self) -> bool:
+        """The operator using the environment's own credentials: no plan, no quota."""
+        return self.customer_id == OPERATOR_ID
+
+    @property
+    def is_operator(self) -> bool:
+        return self.kind == "operator" or self.role == "admin"

@@ -1,0 +1,1 @@
+"""One file per platform; base.py says what a platform and a tool are; catalog.py lists them."""

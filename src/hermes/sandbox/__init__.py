@@ -1,0 +1,1 @@
+"""Stand-ins for the platforms' APIs; imports nothing of hermes but settings."""

@@ -1,0 +1,101 @@
+"""Every setting, read once from the environment and `.env`, checked, and then passed on as one object."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
+
+Signup = Literal["closed", "invite", "open"]
+LogFormat = Literal["console", "json"]
+
+
+class SettingsError(Exception):
+    """A setting is missing or malformed. The message names it and shows an example."""
+
+
+class Settings(BaseModel, frozen=True):
+    """The settings of `contract.md`; field names are the environment's names in lower case."""
+
+    public_url: str = Field("http://127.0.0.1:3456", examples=["https://mcp.example.com"])
+    host: str = Field("127.0.0.1", examples=["0.0.0.0"])  # noqa: S104  (an example shown in an error, nothing is bound)
+    port: int = Field(3456, ge=0, le=65535, examples=[3456])
+    data_dir: Path = Field(Path("data"), examples=["/var/lib/hermes"])
+    database_url: SecretStr | None = Field(None, examples=["mysql+asyncmy://hermes:secret@db/hermes"])
+    redis_url: SecretStr | None = Field(None, examples=["redis://:secret@redis:6379/0"])
+    mcp_api_key: SecretStr | None = Field(None, examples=["a long random string"])
+    credential_encryption_key: SecretStr | None = Field(None, examples=["the output of `hermes keys generate`"])
+    credential_encryption_keys_old: SecretStr | None = Field(None, examples=["key1,key2"])
+    jwt_secret: SecretStr | None = Field(None, examples=["the output of `hermes keys generate`"])
+    mcp_legacy_sessions: bool = Field(False, examples=["true"])  # noqa: FBT003
+    allowed_hosts: tuple[str, ...] = Field((), examples=["mcp.example.com,mcp.example.org:8443"])
+    allowed_origins: tuple[str, ...] = Field((), examples=["https://claude.ai,https://chatgpt.com"])
+    trusted_proxies: tuple[str, ...] = Field((), examples=["10.0.0.0/8"])
+    signup: Signup = Field("closed", examples=["invite"])
+    meta_app_secret: SecretStr | None = Field(None, examples=["from the Meta app's Basic settings"])
+    whatsapp_verify_token: SecretStr | None = Field(None, examples=["a random string that Meta is told too"])
+    obsidian_vault_path: Path | None = Field(None, examples=["/home/me/vault"])
+    obsidian_vaults_root: Path | None = Field(None, examples=["/var/lib/hermes/vaults"])
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", examples=["DEBUG"])
+    log_format: LogFormat = Field("console", examples=["json"])
+    environ: Mapping[str, str] = Field(default_factory=dict, repr=False, exclude=True)
+    """The whole environment, for what platforms declare themselves (base URLs, client ids, credentials)."""
+
+    @field_validator("public_url")
+    @classmethod
+    def _origin_only(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("must be an http or https URL without query or fragment")
+        return value.rstrip("/")
+
+    @field_validator("allowed_hosts", "allowed_origins", "trusted_proxies", mode="before")
+    @classmethod
+    def _comma_separated(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
+
+    @property
+    def embedded(self) -> bool:
+        """True when hermes keeps SQLite, Valkey and its secrets in its own data folder."""
+        return self.database_url is None and self.redis_url is None
+
+    def platform(self, platform_id: str, name: str) -> str | None:
+        """A platform's own setting, e.g. `platform("telegram", "API_BASE_URL")` for `TELEGRAM_API_BASE_URL`."""
+        return self.environ.get(f"{platform_id.upper()}_{name}") or None
+
+
+def load_settings(
+    environ: Mapping[str, str] | None = None, *, env_file: Path | None = Path(".env"), **overrides: Any
+) -> Settings:
+    """Read the settings from the environment (over `.env`), with `overrides` (command-line options) on top.
+
+    Raises:
+        SettingsError: a setting is malformed; the message names it, says what is wrong and shows an example.
+    """
+    merged: dict[str, str] = {}
+    if env_file is not None and env_file.is_file():
+        merged |= {name: value for name, value in dotenv_values(env_file).items() if value is not None}
+    merged |= dict(os.environ if environ is None else environ)
+    given = {name: merged[name.upper()] for name in Settings.model_fields if merged.get(name.upper())}
+    given |= {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**{**given, "environ": merged})
+    except ValidationError as error:
+        problems = [_problem(item["loc"], item["msg"]) for item in error.errors(include_input=False)]
+        raise SettingsError("; ".join(problems)) from None
+
+
+def _problem(loc: tuple[int | str, ...], message: str) -> str:
+    name = str(loc[0])
+    example = (Settings.model_fields[name].examples or ["…"])[0]
+    return f"{name.upper()}: {message.removeprefix('Value error, ')} (example: {name.upper()}={example})"

@@ -1,0 +1,1 @@
+"""SQL engine and migrations, Redis, the embedded defaults."""

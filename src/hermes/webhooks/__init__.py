@@ -1,0 +1,1 @@
+"""What the platforms tell us: verify, accept durably, route to the customer."""
