@@ -1,0 +1,50 @@
+"""What goes into a call beside its arguments, and what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hermes.platforms.base import Tool
+from hermes.platforms.schema import Schema
+
+Transport = Literal["mcp", "sse", "rest", "cli"]
+ProgressReport = Callable[[float, float | None, str | None], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class CallOptions:
+    """How a call came in.
+
+    Attributes:
+        transport: by which door.
+        request_id: the id of the HTTP request, for logs and the audit line.
+        client: what the client calls itself (untrusted, shown in the audit trail).
+        idempotency_key: the client's own key, if it gave one (1 to 255 printable ASCII characters).
+        report: where progress goes, if the client asked for it.
+        query: the arguments are strings of a URL's query and are read leniently.
+    """
+
+    transport: Transport
+    request_id: str
+    client: str | None = None
+    idempotency_key: str | None = None
+    report: ProgressReport | None = None
+    query: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """A call that succeeded. `structured` fits the tool's output schema; all its texts passed the fence."""
+
+    call_id: str
+    structured: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolView:
+    """A tool as one caller sees it: with `account` in its schema where that caller has a choice to make."""
+
+    tool: Tool
+    input_schema: Schema
