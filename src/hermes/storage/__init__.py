@@ -1,1 +1,1 @@
-"""SQL engine and migrations, Redis, the embedded defaults."""
+"""SQL engine and migrations, Redis, the job queue, and the embedded defaults."""
