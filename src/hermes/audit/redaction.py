@@ -1,0 +1,44 @@
+"""How arguments appear in the audit trail: enough to recognise, never the content (contract.md, "Audit entries")."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hermes.platforms.base import Redaction
+
+_MAX_PLAIN = 256
+_MAX_ARGUMENTS = 50
+
+
+def redact_arguments(arguments: Mapping[str, Any], redactions: Mapping[str, Redaction]) -> dict[str, Any]:
+    """The arguments as audited. A name that the tool does not know is treated as text, and its own length is bounded."""
+    return {
+        name[:64]: redact(value, redactions.get(name, Redaction.TEXT))
+        for name, value in list(arguments.items())[:_MAX_ARGUMENTS]
+    }
+
+
+def redact(value: Any, redaction: Redaction) -> Any:
+    """One value: numbers, booleans and null as they are; strings by the mark; anything nested as text of its JSON."""
+    if value is None or isinstance(value, bool | int | float):
+        return value if redaction is not Redaction.RECIPIENT or value is None else _last_four(str(value))
+    if isinstance(value, str):
+        if redaction is Redaction.PLAIN:
+            return value[:_MAX_PLAIN]
+        if redaction is Redaction.RECIPIENT:
+            return _last_four(value)
+        return _digest(value.encode("utf-8", "surrogatepass"))
+    if redaction is not Redaction.TEXT and isinstance(value, list):
+        return [redact(item, redaction) for item in value[:_MAX_ARGUMENTS]]
+    return _digest(json.dumps(value, default=str).encode())
+
+
+def _last_four(value: str) -> str:
+    return "…" + value[-4:] if len(value) > 4 else "…"
+
+
+def _digest(content: bytes) -> dict[str, Any]:
+    return {"length": len(content), "sha256": hashlib.sha256(content).hexdigest()}

@@ -1,0 +1,106 @@
+"""Usage: one row per successful call. Settling puts it on a Redis stream; it is moved to SQL in batches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+from sqlalchemy import func, select
+
+from hermes.billing.models import Usage
+from hermes.storage.sql import Database, insert_ignore
+
+USAGE_STREAM: Final = "usage:stream"
+_GROUP: Final = "sql"
+_BATCH: Final = 500
+_ABANDONED_MS: Final = 30_000
+
+
+class UsageLedger:
+    """Moves usage to SQL, and reads it per customer."""
+
+    def __init__(self, database: Database, redis: Redis, *, consumer: str) -> None:
+        """`consumer` names this process among those that move usage."""
+        self._database = database
+        self._redis = redis
+        self._consumer = consumer
+
+    async def flush(self) -> int:
+        """For operators: move everything on the stream to SQL; may run in several processes, and twice.
+
+        A row is taken off the stream only once it is committed; the call's id keeps a second try from counting twice.
+
+        Returns:
+            How many entries this process moved.
+        """
+        try:
+            return await self._drain()
+        except ResponseError as error:
+            if "NOGROUP" not in str(error):
+                raise
+            await self._create_group()
+            return await self._drain()
+
+    async def _drain(self) -> int:
+        moved = await self._move(await self._abandoned())
+        while entries := await self._next():
+            moved += await self._move(entries)
+        return moved
+
+    async def _create_group(self) -> None:
+        try:
+            await self._redis.xgroup_create(USAGE_STREAM, _GROUP, id="0", mkstream=True)
+        except ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+
+    async def _abandoned(self) -> list[Any]:
+        claimed = await self._redis.xautoclaim(
+            USAGE_STREAM, _GROUP, self._consumer, min_idle_time=_ABANDONED_MS, count=_BATCH
+        )
+        return list(claimed[1])
+
+    async def _next(self) -> list[Any]:
+        answer: Any = await self._redis.xreadgroup(_GROUP, self._consumer, {USAGE_STREAM: ">"}, count=_BATCH)
+        streams = answer.values() if isinstance(answer, dict) else (entries for _, entries in answer or ())
+        return [entry for entries in streams for entry in _flat(entries)]
+
+    async def _move(self, entries: list[Any]) -> int:
+        if not entries:
+            return 0
+        rows = [orjson.loads(fields["row"]) for _, fields in entries if fields]
+        if rows:
+            values = [{**row, "at": datetime.fromisoformat(row["at"])} for row in rows]
+            async with self._database.session() as session:
+                await session.execute(insert_ignore(Usage), values)
+        ids = [entry_id for entry_id, _ in entries]
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.xack(USAGE_STREAM, _GROUP, *ids)
+            pipeline.xdel(USAGE_STREAM, *ids)
+            await pipeline.execute()
+        return len(entries)
+
+    async def count(self, customer_id: str, month: str) -> int:
+        """The customer's rows of that month, `YYYY-MM`."""
+        async with self._database.reading() as session:
+            query = select(func.count()).where(Usage.customer_id == customer_id, Usage.month == month)
+            return int((await session.execute(query)).scalar_one())
+
+    async def by_tool(self, customer_id: str, month: str) -> Counter[str]:
+        """The customer's calls of that month per tool."""
+        async with self._database.reading() as session:
+            query = (
+                select(Usage.tool, func.count())
+                .where(Usage.customer_id == customer_id, Usage.month == month)
+                .group_by(Usage.tool)
+            )
+            return Counter({tool: number for tool, number in (await session.execute(query)).all()})
+
+
+def _flat(entries: Any) -> list[Any]:
+    """redis-py's RESP3 answer nests the entries of a stream once more than its RESP2 answer."""
+    return entries[0] if entries and isinstance(entries[0], list) and isinstance(entries[0][0], list | tuple) else entries

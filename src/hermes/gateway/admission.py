@@ -1,0 +1,227 @@
+"""Reserving a call and settling it: the pipeline's two round trips, with their keys and records."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import orjson
+from redis.asyncio import Redis
+
+from hermes.audit import trail
+from hermes.billing.plans import Plan
+from hermes.billing.quota import quota_key
+from hermes.billing.usage import USAGE_STREAM
+from hermes.gateway.scripts import ADMIT, SETTLE
+from hermes.identity.caller import Caller
+from hermes.identity.callers import version_key
+from hermes.platforms.base import RateLimit
+
+IDEMPOTENCY_SECONDS = 24 * 3600
+PENDING_INDEX = "pending:index"
+"""A sorted set over all customers' pending calls by deadline (ms): only the sweeper reads it."""
+
+_GRACE_SECONDS = 30.0
+_SEQUENCE_EXTRA_DAYS = 5
+
+Outcome = Literal["success", "error", "denied", "cancelled", "outcome_unknown", "replayed"]
+IdempotencyState = Literal["done", "free", "unknown"]
+
+
+def pending_prefix(customer_id: str) -> str:
+    return f"pending:{customer_id}:"
+
+
+def _rate_key(customer_id: str, scope: str) -> str:
+    return f"rate:{customer_id}:{scope}"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is known of a call when it is admitted; the pending record holds it for the sweeper.
+
+    Attributes:
+        month: `YYYY-MM` (UTC) that the call counts in.
+        counted: whether a quota was reserved.
+        audit_days: how long the line is kept.
+        entry: the audit entry so far, without outcome, error and duration.
+        idempotency_key: the Redis key of the client's idempotency key, or ''.
+    """
+
+    id: str
+    customer_id: str
+    tool: str
+    platform: str
+    month: str
+    counted: bool
+    audit_days: int
+    entry: Mapping[str, Any]
+    idempotency_key: str = ""
+
+    @property
+    def member(self) -> str:
+        return f"{self.customer_id}:{self.id}"
+
+    def to_json(self) -> bytes:
+        return orjson.dumps(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> Call:
+        return cls(**orjson.loads(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The admitting script's answer: a status and what belongs to it (scripts.py)."""
+
+    status: str
+    detail: tuple[str, ...]
+
+
+class Admissions:
+    """Runs the two scripts."""
+
+    def __init__(self, redis: Redis, *, now: Callable[[], float] = time.time) -> None:
+        self._redis = redis
+        self._now = now
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self._now(), UTC)
+
+    async def admit(
+        self,
+        call: Call,
+        caller: Caller,
+        plan: Plan,
+        *,
+        credential_key: str,
+        vendor_limit: RateLimit | None,
+        account: str,
+        digest: str,
+        timeout: float,
+    ) -> Admission:
+        """Check version, idempotency, credential, quota and rate, and reserve: one round trip."""
+        customer_id = call.customer_id
+        now = self._now()
+        keys = [
+            version_key(customer_id),
+            credential_key,
+            quota_key(customer_id, call.month),
+            _rate_key(customer_id, "plan"),
+            _rate_key(customer_id, f"{call.platform}:{account}"),
+            pending_prefix(customer_id) + call.id,
+            PENDING_INDEX,
+            call.idempotency_key,
+        ]
+        arguments = [
+            "" if caller.single_user else str(caller.version),
+            plan.monthly_calls,
+            plan.calls_per_minute,
+            vendor_limit.requests if vendor_limit else 0,
+            vendor_limit.seconds * 1000 if vendor_limit else 0,
+            int(now * 1000),
+            int((now + timeout + _GRACE_SECONDS) * 1000),
+            call.id,
+            call.to_json(),
+            call.member,
+            digest,
+            IDEMPOTENCY_SECONDS,
+            pending_prefix(customer_id),
+        ]
+        answer = await ADMIT(self._redis, keys, arguments)
+        return Admission(answer[0], tuple(answer[1:]))
+
+    async def settle(
+        self,
+        call: Call,
+        outcome: Outcome,
+        *,
+        error: str | None,
+        duration: float,
+        idempotency: IdempotencyState = "free",
+        answer: str = "",
+    ) -> bool:
+        """Write the call's audit line and usage row, or give its reservation back: one round trip.
+
+        Args:
+            error: the error's code, if any.
+            duration: seconds.
+            idempotency: what becomes of the client's idempotency key, if the call has one.
+            answer: the sealed first answer, for `done`.
+
+        Returns:
+            False when the call had been settled before; nothing was written then.
+        """
+        line = {**call.entry, "outcome": outcome, "error": error, "duration_ms": round(duration * 1000, 3)}
+        day = trail.day_of(call.id)
+        keys = [
+            pending_prefix(call.customer_id) + call.id,
+            PENDING_INDEX,
+            trail.sequence_key(call.customer_id, day),
+            trail.index_key(call.customer_id, day),
+            USAGE_STREAM,
+            quota_key(call.customer_id, call.month) if call.counted else "",
+            call.idempotency_key,
+        ]
+        arguments = [
+            call.id,
+            call.member,
+            orjson.dumps(line),
+            trail.lines_prefix(call.customer_id, day),
+            call.audit_days * trail.DAY,
+            (call.audit_days + _SEQUENCE_EXTRA_DAYS) * trail.DAY,
+            _usage_row(call) if outcome == "success" else b"",
+            idempotency,
+            answer,
+            IDEMPOTENCY_SECONDS,
+        ]
+        return int(await SETTLE(self._redis, keys, arguments)) > 0
+
+    async def sweep(self, *, everything: bool = False, batch: int = 200) -> int:
+        """For operators: close what dead processes left pending, as `outcome_unknown`, audited and not charged.
+
+        Args:
+            everything: also calls whose deadline is yet to come; only when no process can be running any of them.
+
+        Returns:
+            How many calls were closed.
+        """
+        until: float | str = "+inf" if everything else int(self._now() * 1000)
+        closed = 0
+        while members := await self._redis.zrangebyscore(PENDING_INDEX, "-inf", until, start=0, num=batch):
+            for member in members:
+                closed += await self._close(member)
+        return closed
+
+    async def _close(self, member: str) -> int:
+        record = await self._redis.get(f"pending:{member}")
+        if record is None:
+            await self._redis.zrem(PENDING_INDEX, member)
+            return 0
+        call = Call.from_json(record)
+        duration = (self.now() - datetime.fromisoformat(call.entry["at"])).total_seconds()
+        settled = await self.settle(
+            call, "outcome_unknown", error="outcome_unknown", duration=max(duration, 0.0), idempotency="unknown"
+        )
+        return int(settled)
+
+
+def _usage_row(call: Call) -> bytes:
+    return orjson.dumps(
+        {"call_id": call.id, "customer_id": call.customer_id, "tool": call.tool, "platform": call.platform,
+         "month": call.month, "at": call.entry["at"]}
+    )  # fmt: skip
+
+
+def month_of(moment: datetime) -> str:
+    """`YYYY-MM`, UTC."""
+    return f"{moment.year:04d}-{moment.month:02d}"
+
+
+def month_end(moment: datetime) -> datetime:
+    """When the quota of that month starts anew."""
+    first = moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (first + timedelta(days=32)).replace(day=1)

@@ -1,0 +1,122 @@
+"""The two server-side scripts of a call: one round trip before the platform is called, one after.
+
+ADMIT checks and reserves in one step, and writes a pending record. SETTLE replaces the pending record by the audit line
+and the usage entry in one step, or gives the reservation back. Whoever settles a call first wins; a second time does
+nothing. So a process killed at any moment leaves neither a missing nor a double line (design.md, section 4).
+"""
+
+from __future__ import annotations
+
+from hermes.storage.redis import Script
+
+ADMIT = Script("""
+local version_key, credential_key, quota_key, rate_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local vendor_rate_key, pending_key, pending_index, idempotency_key = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local version, monthly_calls, minute_calls = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local vendor_requests, vendor_milliseconds = tonumber(ARGV[4]), tonumber(ARGV[5])
+local now, deadline = tonumber(ARGV[6]), ARGV[7]
+local call_id, pending, pending_member = ARGV[8], ARGV[9], ARGV[10]
+local digest, idempotency_seconds, pending_prefix = ARGV[11], ARGV[12], ARGV[13]
+
+if version ~= '' and redis.call('GET', version_key) ~= version then
+  return {'stale'}
+end
+
+if idempotency_key ~= '' then
+  local first = redis.call('HMGET', idempotency_key, 'digest', 'state', 'call', 'answer')
+  if first[1] then
+    if first[1] ~= digest then return {'idempotency_conflict', first[3]} end
+    if first[2] == 'done' then return {'idempotency_done', first[3], first[4]} end
+    if first[2] == 'running' and redis.call('EXISTS', pending_prefix .. first[3]) == 1 then
+      return {'idempotency_running', first[3]}
+    end
+    return {'idempotency_unknown', first[3]}
+  end
+end
+
+local credential = ''
+if credential_key ~= '' then
+  credential = redis.call('GET', credential_key)
+  if not credential then return {'no_credential'} end
+end
+
+if monthly_calls >= 0 then
+  local used = redis.call('GET', quota_key)
+  if not used then return {'quota_unknown'} end
+  if tonumber(used) >= monthly_calls then return {'quota_exceeded', used} end
+end
+
+-- Generic cell rate algorithm: the key holds the theoretical arrival time; a full period's requests may come at once.
+local function wait_for(key, requests, milliseconds)
+  if requests <= 0 then return 0, 0 end
+  local arrival = math.max(tonumber(redis.call('GET', key) or now), now)
+  local following = arrival + milliseconds / requests
+  return following - milliseconds - now, following
+end
+
+local wait, arrival = wait_for(rate_key, minute_calls, 60000)
+if wait > 0 then return {'rate_limited', tostring(wait)} end
+local vendor_wait, vendor_arrival = wait_for(vendor_rate_key, vendor_requests, vendor_milliseconds)
+if vendor_wait > 0 then return {'vendor_limited', tostring(vendor_wait)} end
+
+if minute_calls > 0 then redis.call('SET', rate_key, string.format('%.3f', arrival), 'PX', 60000) end
+if vendor_requests > 0 then
+  redis.call('SET', vendor_rate_key, string.format('%.3f', vendor_arrival), 'PX', math.ceil(vendor_milliseconds))
+end
+if monthly_calls >= 0 then redis.call('INCR', quota_key) end
+redis.call('SET', pending_key, pending)
+redis.call('ZADD', pending_index, deadline, pending_member)
+if idempotency_key ~= '' then
+  redis.call('HSET', idempotency_key, 'digest', digest, 'state', 'running', 'call', call_id)
+  redis.call('EXPIRE', idempotency_key, idempotency_seconds)
+end
+return {'admitted', credential}
+""")
+"""KEYS: version, credential, quota, rate, vendor's rate, pending, pending index, idempotency ('' where not used).
+ARGV: version ('' = not checked), monthly calls (-1 = unlimited), calls per minute (0 = unlimited), vendor's requests and
+period in ms (0 = none), now and deadline (ms), call id, pending record, its member of the index, digest of the arguments,
+seconds that a first answer is kept, prefix of the customer's pending keys.
+Returns the status and what belongs to it."""
+
+SETTLE = Script("""
+local pending_key, pending_index, sequence_key, line_index = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local usage_stream, quota_key, idempotency_key = KEYS[5], KEYS[6], KEYS[7]
+local call_id, pending_member, line, line_prefix = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local line_seconds, sequence_seconds, usage = ARGV[5], ARGV[6], ARGV[7]
+local idempotency_state, answer, idempotency_seconds = ARGV[8], ARGV[9], ARGV[10]
+
+if redis.call('HEXISTS', line_index, call_id) == 1 then return 0 end
+local was_pending = redis.call('DEL', pending_key) == 1
+redis.call('ZREM', pending_index, pending_member)
+
+local number = redis.call('INCR', sequence_key)
+redis.call('SET', line_prefix .. string.format('%08d', number), line, 'EX', line_seconds)
+redis.call('HSET', line_index, call_id, number)
+if number == 1 then
+  redis.call('EXPIRE', sequence_key, sequence_seconds)
+  redis.call('EXPIRE', line_index, line_seconds)
+end
+
+if usage ~= '' then
+  redis.call('XADD', usage_stream, '*', 'row', usage)
+end
+if quota_key ~= '' and redis.call('EXISTS', quota_key) == 1 then
+  -- A reservation that is not charged goes back. A charge whose reservation was lost with Redis is counted again.
+  if was_pending and usage == '' then redis.call('DECR', quota_key) end
+  if not was_pending and usage ~= '' then redis.call('INCR', quota_key) end
+end
+
+if idempotency_key ~= '' then
+  if idempotency_state == 'free' then
+    redis.call('DEL', idempotency_key)
+  else
+    redis.call('HSET', idempotency_key, 'state', idempotency_state, 'call', call_id, 'answer', answer)
+    redis.call('EXPIRE', idempotency_key, idempotency_seconds)
+  end
+end
+return number
+""")
+"""KEYS: pending, pending index, line sequence, line index, usage stream, quota ('' when not counted), idempotency ('').
+ARGV: call id, its member of the index, the audit line, prefix of lines, seconds a line and a sequence are kept, usage row
+('' = not charged), idempotency state (`done`, `free`, `unknown`), sealed answer, seconds an answer is kept.
+Returns the line's number, 0 when the call was settled before."""
