@@ -188,3 +188,12 @@ class Conflict(HermesError):
 class Internal(HermesError):
     code = "internal"
     status = 500
+
+
+def error_from_dict(members: dict[str, Any]) -> HermesError:
+    """The error that `as_dict` described: how a first answer that was an error is given again."""
+    rest = {name: value for name, value in members.items() if name not in ("code", "message", "retryable")}
+    return _BY_CODE.get(members["code"], Internal)(members["message"], **rest)
+
+
+_BY_CODE: dict[str, type[HermesError]] = {kind.code: kind for kind in HermesError.__subclasses__()}

@@ -45,7 +45,7 @@ class Call:
 
     Attributes:
         month: `YYYY-MM` (UTC) that the call counts in.
-        counted: whether a quota was reserved.
+        counted: whether it counts against a quota (all but the operator's own).
         audit_days: how long the line is kept.
         entry: the audit entry so far, without outcome, error and duration.
         idempotency_key: the Redis key of the client's idempotency key, or ''.
@@ -109,7 +109,7 @@ class Admissions:
         keys = [
             version_key(customer_id),
             credential_key,
-            quota_key(customer_id, call.month),
+            quota_key(customer_id, call.month) if call.counted else "",
             _rate_key(customer_id, "plan"),
             _rate_key(customer_id, f"{call.platform}:{account}"),
             pending_prefix(customer_id) + call.id,

@@ -40,10 +40,10 @@ if credential_key ~= '' then
   if not credential then return {'no_credential'} end
 end
 
-if monthly_calls >= 0 then
+if quota_key ~= '' then
   local used = redis.call('GET', quota_key)
   if not used then return {'quota_unknown'} end
-  if tonumber(used) >= monthly_calls then return {'quota_exceeded', used} end
+  if monthly_calls >= 0 and tonumber(used) >= monthly_calls then return {'quota_exceeded', used} end
 end
 
 -- Generic cell rate algorithm: the key holds the theoretical arrival time; a full period's requests may come at once.
@@ -63,7 +63,7 @@ if minute_calls > 0 then redis.call('SET', rate_key, string.format('%.3f', arriv
 if vendor_requests > 0 then
   redis.call('SET', vendor_rate_key, string.format('%.3f', vendor_arrival), 'PX', math.ceil(vendor_milliseconds))
 end
-if monthly_calls >= 0 then redis.call('INCR', quota_key) end
+if quota_key ~= '' then redis.call('INCR', quota_key) end
 redis.call('SET', pending_key, pending)
 redis.call('ZADD', pending_index, deadline, pending_member)
 if idempotency_key ~= '' then
