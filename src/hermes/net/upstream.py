@@ -16,11 +16,9 @@ No URL, header or body is in an error's message, detail or chain: a Telegram tok
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode
 
 import aiohttp
 import orjson
@@ -29,33 +27,15 @@ from aiohttp.connector import Connection
 from tenacity import AsyncRetrying, retry_if_result, wait_random_exponential
 
 from hermes.errors import HermesError, Internal, OutcomeUnknown, PlatformUnavailable
-from hermes.net.answers import retry_after
+from hermes.net.answers import read_body, retry_after
+from hermes.net.bodies import MEBIBYTE, Body, Content, Part, multipart_form, payload
 
-MEBIBYTE = 1024 * 1024
 DEFAULT_MAX_BYTES = 8 * MEBIBYTE
 IDLE_SECONDS = 15.0
 MORE_TRIES = 2
 BACKOFF_SECONDS = 0.05
 
 Query = Mapping[str, str | int | Sequence[str | int]]
-Body = bytes | AsyncIterator[bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One part of a multipart form.
-
-    Attributes:
-        name: the form field.
-        value: the text or the file's bytes, or an iterator of them (sent chunked, nothing kept in memory).
-        filename: makes the part a file.
-        content_type: default: aiohttp's (text/plain for text, application/octet-stream for bytes).
-    """
-
-    name: str
-    value: str | Body = field(repr=False)
-    filename: str | None = None
-    content_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +182,7 @@ class BoundUpstream:
             OutcomeUnknown: a write that may have been received got no clear answer.
             Internal: the request could not be built.
         """
-        headers, data = _payload(headers, json, form, body)
+        headers, data = payload(headers, json, form, body)
         task = _Task(
             method=method,
             url=url,
@@ -264,12 +244,12 @@ class BoundUpstream:
                     task.url,
                     params=task.query,
                     headers=task.headers,
-                    data=_multipart(task.multipart) if task.multipart is not None else task.data,
+                    data=multipart_form(task.multipart) if task.multipart is not None else task.data,
                     allow_redirects=False,
                     middlewares=(watch,),
                 ) as answer,
             ):
-                content = await _read(answer, task.max_bytes)
+                content = await read_body(answer, task.max_bytes)
                 if content is not None:
                     return UpstreamResponse(answer.status, answer.headers, content, task.write)
                 reason = "answer too large"
@@ -315,7 +295,7 @@ class _Task:
     url: str
     headers: Mapping[str, str] | None
     query: Query | None
-    data: bytes | io.BytesIO | AsyncIterator[bytes] | None
+    data: Content
     multipart: Sequence[Part] | None
     write: bool
     until: float
@@ -372,43 +352,3 @@ def _nothing_sent(result: UpstreamResponse | _Failure) -> bool:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _payload(
-    headers: Mapping[str, str] | None, json: Any, form: Mapping[str, str] | None, body: Body | None
-) -> tuple[Mapping[str, str] | None, bytes | io.BytesIO | AsyncIterator[bytes] | None]:
-    if json is not None:
-        return {"Content-Type": "application/json", **(headers or {})}, _sized(orjson.dumps(json))
-    if form is not None:
-        content = {"Content-Type": "application/x-www-form-urlencoded", **(headers or {})}
-        return content, _sized(urlencode(form).encode())
-    return headers, _sized(body) if isinstance(body, bytes) else body
-
-
-def _sized(content: bytes) -> bytes | io.BytesIO:
-    """Large bodies as a file, which aiohttp writes piece by piece instead of at once."""
-    return content if len(content) <= MEBIBYTE else io.BytesIO(content)
-
-
-def _multipart(parts: Sequence[Part]) -> aiohttp.FormData:
-    form = aiohttp.FormData(default_to_multipart=True)
-    for part in parts:
-        form.add_field(part.name, part.value, filename=part.filename, content_type=part.content_type)
-    return form
-
-
-async def _read(answer: aiohttp.ClientResponse, limit: int) -> bytes | None:
-    """The whole body, or None when it is longer than `limit`."""
-    length = answer.content_length
-    if length is not None and length > limit:
-        answer.close()
-        return None
-    if length is not None and "Content-Encoding" not in answer.headers:
-        return await answer.read()
-    content = bytearray()
-    async for chunk in answer.content.iter_any():
-        content += chunk
-        if len(content) > limit:
-            answer.close()
-            return None
-    return bytes(content)
