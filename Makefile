@@ -1,0 +1,41 @@
+# `make run` and `make test` need git, make and Python 3.11 with venv, and no root; everything else is fetched on the way.
+.NOTPARALLEL:
+.PHONY: help run test lint fuzz soak bench setup clean
+
+UV := ./.ci/uv
+BIN := .venv/bin
+ARGS ?=
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 14
+
+run: ## start hermes with the platforms' stand-ins; prints what to do next
+	@$(UV) sync --quiet --frozen --no-dev --inexact
+	@exec $(BIN)/hermes serve --sandbox $(ARGS)
+
+test: setup ## the tests, on SQLite and the embedded Valkey (ARGS="-k name" for some of them)
+	$(BIN)/pytest $(ARGS)
+
+setup: ## the environment for development, in .venv
+	@$(UV) sync --quiet --frozen
+
+lint: setup ## style, types, and which room may import which
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/mypy -p benchmarks
+	$(BIN)/lint-imports
+	@if command -v node >/dev/null && command -v npm >/dev/null; then echo $(BIN)/pyright; $(BIN)/pyright; \
+	else echo "pyright was not run: it needs node and npm"; [ -z "$$CI" ]; fi
+
+fuzz: setup ## 50,000 malformed requests instead of the tests' 5,000
+	HERMES_FUZZ_REQUESTS=50000 $(BIN)/pytest -k fuzz --timeout 3600 $(ARGS)
+
+soak: setup ## hermes killed 20 times under load
+	HERMES_KILLS=20 $(BIN)/pytest -k kill --timeout 3600 $(ARGS)
+
+bench: setup ## a whole tool call beside the floor and the Node reference (ARGS="--help" for the options)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove what the targets above made, but no data
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache benchmarks/work dist
