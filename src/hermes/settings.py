@@ -32,7 +32,7 @@ class Settings(BaseModel, frozen=True):
     credential_encryption_key: SecretStr | None = Field(None, examples=["the output of `hermes keys generate`"])
     credential_encryption_keys_old: SecretStr | None = Field(None, examples=["key1,key2"])
     jwt_secret: SecretStr | None = Field(None, examples=["the output of `hermes keys generate`"])
-    mcp_legacy_sessions: bool = Field(False, examples=["true"])  # noqa: FBT003
+    mcp_legacy_sessions: bool = Field(False, examples=["true"])
     allowed_hosts: tuple[str, ...] = Field((), examples=["mcp.example.com,mcp.example.org:8443"])
     allowed_origins: tuple[str, ...] = Field((), examples=["https://claude.ai,https://chatgpt.com"])
     trusted_proxies: tuple[str, ...] = Field((), examples=["10.0.0.0/8"])

@@ -14,7 +14,7 @@ _MAX_ARGUMENTS = 50
 
 
 def redact_arguments(arguments: Mapping[str, Any], redactions: Mapping[str, Redaction]) -> dict[str, Any]:
-    """The arguments as audited. A name that the tool does not know is treated as text, and its own length is bounded."""
+    """The arguments as audited. What the tool does not know is treated as text; names and their number are bounded."""
     return {
         name[:64]: redact(value, redactions.get(name, Redaction.TEXT))
         for name, value in list(arguments.items())[:_MAX_ARGUMENTS]

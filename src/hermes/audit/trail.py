@@ -30,7 +30,7 @@ def day_of(call_id: str) -> str:
     Raises:
         ValueError: not a call's id.
     """
-    if len(call_id) != 37 or not call_id.startswith("call_"):  # noqa: PLR2004  (prefix and 32 hex digits)
+    if len(call_id) != 37 or not call_id.startswith("call_"):
         raise ValueError(call_id)
     return datetime.fromtimestamp(int(call_id[5:17], 16) / 1000, UTC).date().isoformat()
 

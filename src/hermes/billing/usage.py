@@ -98,9 +98,11 @@ class UsageLedger:
                 .where(Usage.customer_id == customer_id, Usage.month == month)
                 .group_by(Usage.tool)
             )
-            return Counter({tool: number for tool, number in (await session.execute(query)).all()})
+            return Counter({row[0]: row[1] for row in await session.execute(query)})
 
 
 def _flat(entries: Any) -> list[Any]:
     """redis-py's RESP3 answer nests the entries of a stream once more than its RESP2 answer."""
-    return entries[0] if entries and isinstance(entries[0], list) and isinstance(entries[0][0], list | tuple) else entries
+    return (
+        entries[0] if entries and isinstance(entries[0], list) and isinstance(entries[0][0], list | tuple) else entries
+    )

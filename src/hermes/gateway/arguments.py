@@ -81,7 +81,7 @@ def check_idempotency_key(key: str) -> str:
     Raises:
         InvalidArguments: it is something else.
     """
-    if not (0 < len(key) <= 255 and key.isascii() and key.isprintable()):  # noqa: PLR2004  (stated in the message)
+    if not (0 < len(key) <= 255 and key.isascii() and key.isprintable()):
         problem = "must be 1 to 255 printable ASCII characters"
         raise InvalidArguments(
             f"The idempotency key {problem}.", fields=[{"field": "Idempotency-Key", "problem": problem}]

@@ -1,26 +1,358 @@
-"""The pipeline: the only way to run a tool (design.md, section 4)."""
+"""The pipeline: the only way to run a tool (design.md, section 4).
+
+find the tool → account and arguments → admit (one round trip) → credential → run → settle (one round trip)
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
+import structlog
+from pydantic import BaseModel
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from hermes.audit.redaction import redact_arguments
+from hermes.audit.trail import new_call_id
+from hermes.billing.plans import plan_of
+from hermes.billing.quota import Quotas
+from hermes.errors import HermesError, Internal, NeedsReconnect, OutcomeUnknown, PlatformUnavailable, UnknownTool
+from hermes.gateway.accounts import Accounts, OpenAccount
+from hermes.gateway.admission import Admission, Admissions, Call, Outcome, month_of
+from hermes.gateway.arguments import check_arguments, check_idempotency_key, digest_of, with_account
+from hermes.gateway.fence import fence, fence_text
+from hermes.gateway.idempotency import Answers, idempotency_key, refusal, state_after
+from hermes.gateway.refusals import limit_refusal, unexpected
 from hermes.gateway.results import CallOptions, CallResult, ToolView
 from hermes.identity.caller import Caller
+from hermes.identity.callers import Callers
+from hermes.platforms.base import DEFAULT_ACCOUNT, Effect, RateLimit, Tool, ToolContext
+from hermes.platforms.catalog import Catalog
+
+log = structlog.get_logger(__name__)
+
+Observer = Callable[[str, str, str, float], None]
+"""Told of every call: tool, outcome, transport, seconds."""
+
+_ADMIT_TRIES = 6
+_SETTLE_SECONDS = 10.0
+_BACKSTOP_SECONDS = 5.0
+"""The platform's client ends at the tool's deadline by itself; this much later, whatever else hangs is ended too."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One call on its way through the pipeline."""
+
+    caller: Caller
+    options: CallOptions
+    started: float
+    call: Call
+    tool: Tool
+    arguments: BaseModel
+    account: str | None
+    """The account that was asked for; None for the caller's default."""
+    digest: str
 
 
 class Gateway:
     """Runs tools for callers. Every transport goes through `call`."""
 
+    def __init__(
+        self,
+        catalog: Catalog,
+        accounts: Accounts,
+        admissions: Admissions,
+        quotas: Quotas,
+        callers: Callers,
+        answers: Answers,
+        *,
+        observe: Observer | None = None,
+    ) -> None:
+        self.catalog = catalog
+        self._accounts = accounts
+        self._admissions = admissions
+        self._quotas = quotas
+        self._callers = callers
+        self._answers = answers
+        self._observe = observe
+        self._writing: set[asyncio.Task[CallResult]] = set()
+        self._limits: Mapping[str, RateLimit | None] = {
+            platform.id: next((limit for limit in platform.limits if limit.enforced), None) for platform in catalog
+        }
+
     async def tools(self, caller: Caller) -> list[ToolView]:
         """The tools that this caller may call, in catalogue order."""
-        raise NotImplementedError
+        labels = await self._accounts.labels(caller)
+        return [
+            ToolView(
+                tool,
+                with_account(tool.input_schema, labels[tool.platform])
+                if len(labels.get(tool.platform, ())) > 1
+                else tool.input_schema,
+            )
+            for tool in self.catalog.tools.values()
+            if _reaches(caller, tool)
+        ]
 
     async def call(self, caller: Caller, name: str, arguments: Mapping[str, Any], options: CallOptions) -> CallResult:
         """Run one tool for one caller.
 
         Raises:
             HermesError: whatever stopped it; `UnknownTool` when there is no such tool for this caller. Its `data`
-                has `call_id` from the moment the call was admitted.
+                has `call_id`, by which `GET /api/calls/{id}` tells what became of the call.
         """
-        raise NotImplementedError
+        started = time.perf_counter()
+        call = self._new_call(caller, name, arguments, options)
+        try:
+            run = await self._prepare(caller, call, name, arguments, options, started)
+            run, label, admission = await self._admit(run)
+        except HermesError as error:
+            await self._settle(call, "denied", options, started, error)
+            raise
+        except (RedisError, SQLAlchemyError, TimeoutError) as error:
+            log.error("store_unavailable", error=type(error).__name__)
+            raise Internal(
+                "The gateway's own store did not answer; nothing was sent. Try again shortly.",
+                detail=type(error).__name__,
+                nothing_sent=True,
+                call_id=call.id,
+            ) from None
+        if admission.status == "idempotency_done":
+            return await self._replay(run, admission)
+        if run.tool.effect is Effect.READ:
+            return await self._run(run, label, admission.detail[0])
+        # A write that has begun is finished and settled even when the client goes away.
+        task = asyncio.create_task(self._run(run, label, admission.detail[0]))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Wait until every write that has begun is settled."""
+        if self._writing:
+            await asyncio.wait(set(self._writing))
+
+    def _new_call(self, caller: Caller, name: str, arguments: Mapping[str, Any], options: CallOptions) -> Call:
+        tool = self.catalog.tools.get(name)
+        now = self._admissions.now()
+        call_id = new_call_id()
+        entry = {
+            "id": call_id,
+            "at": now.isoformat(),
+            "caller": {"kind": caller.kind, "id": caller.key_id, "client": options.client},
+            "tool": fence_text(name[:128]),
+            "account": None,
+            "arguments": redact_arguments(arguments, tool.redactions if tool else {}),
+            "request_id": options.request_id,
+        }
+        return Call(
+            id=call_id,
+            customer_id=caller.customer_id,
+            tool=entry["tool"],
+            platform=tool.platform if tool else "",
+            month=month_of(now),
+            counted=not caller.single_user,
+            audit_days=plan_of(caller.plan).audit_days,
+            entry=entry,
+        )
+
+    async def _prepare(
+        self,
+        caller: Caller,
+        call: Call,
+        name: str,
+        arguments: Mapping[str, Any],
+        options: CallOptions,
+        started: float,
+    ) -> _Run:
+        """Find the tool, the account and the arguments. Nothing is reserved yet."""
+        tool = self.catalog.tools.get(name)
+        if tool is None or not _reaches(caller, tool):
+            raise UnknownTool(
+                f"There is no tool {fence_text(name[:128])!r} for this caller. The list of tools says what there is."
+            )
+        account, rest = await self._accounts.choose(caller, tool.platform, arguments)
+        checked = check_arguments(tool, rest, query=options.query)
+        key, digest = "", ""
+        if options.idempotency_key is not None:
+            key = idempotency_key(caller.customer_id, tool.name, check_idempotency_key(options.idempotency_key))
+            digest = digest_of(account or "", checked.model_dump(mode="json"))
+        call = replace(call, idempotency_key=key, entry={**call.entry, "account": account or DEFAULT_ACCOUNT})
+        return _Run(caller, options, started, call, tool, checked, account, digest)
+
+    async def _admit(self, run: _Run) -> tuple[_Run, str, Admission]:
+        """Reserve the call. What is missing (a fresh caller, the credential, the month's count) is fetched, once each.
+
+        Returns:
+            The run with the caller as they are now, the account's label, and the script's answer: `admitted` with the
+            sealed credential, or `idempotency_done` with the first answer.
+        """
+        label = run.account or DEFAULT_ACCOUNT
+        for _ in range(_ADMIT_TRIES):
+            plan = plan_of(run.caller.plan)
+            admission = await self._admissions.admit(
+                run.call,
+                run.caller,
+                plan,
+                credential_key=self._accounts.credential_key(run.caller, run.tool.platform, label),
+                vendor_limit=self._limits[run.tool.platform],
+                account=label,
+                digest=run.digest,
+                timeout=run.tool.timeout,
+            )
+            match admission.status:
+                case "admitted" | "idempotency_done":
+                    return run, label, admission
+                case "stale":
+                    run = await self._refreshed(run)
+                case "no_credential":
+                    label = await self._accounts.fill(run.caller, run.tool.platform, run.account)
+                    run = replace(run, call=replace(run.call, entry={**run.call.entry, "account": label}))
+                case "quota_unknown":
+                    await self._quotas.restore(run.call.customer_id, run.call.month)
+                case "quota_exceeded" | "rate_limited" | "vendor_limited":
+                    raise limit_refusal(admission, self._admissions, plan, run.tool)
+                case _:
+                    raise refusal(admission.status, admission.detail[0])
+        raise Internal(
+            "The account is being changed right now; nothing was sent. Try again shortly.", nothing_sent=True
+        )
+
+    async def _refreshed(self, run: _Run) -> _Run:
+        """The run with the caller as the database has them now; their plan or grants may have changed."""
+        caller = await self._callers.refresh(run.caller)
+        if not _reaches(caller, run.tool):
+            raise UnknownTool(f"There is no tool {run.tool.name!r} for this caller any more.")
+        return replace(run, caller=caller)
+
+    async def _run(self, run: _Run, label: str, sealed: str) -> CallResult:
+        """Run an admitted call and settle it, whatever happens."""
+        try:
+            structured = await self._execute(run, label, sealed)
+        except HermesError as error:
+            error.data.setdefault("call_id", run.call.id)
+            await self._settle_run(run, error)
+            raise
+        except asyncio.CancelledError:
+            await asyncio.shield(self._settle(run.call, "cancelled", run.options, run.started))
+            raise
+        await self._settle_run(run, structured)
+        return CallResult(run.call.id, structured)
+
+    async def _execute(self, run: _Run, label: str, sealed: str) -> dict[str, Any]:
+        """Open the account and run the tool. Returns the fenced result."""
+        deadline = asyncio.get_running_loop().time() + run.tool.timeout
+        account: OpenAccount | None = None
+        try:
+            account = self._accounts.open(run.caller, run.tool, label, sealed, deadline)
+            context = ToolContext(run.call.id, run.options.report)
+            async with asyncio.timeout(run.tool.timeout + _BACKSTOP_SECONDS):
+                return dict(fence(await run.tool.run(account.api, run.arguments, context)))
+        except HermesError as error:
+            if isinstance(error, NeedsReconnect):
+                await self._accounts.needs_reconnect(run.caller, run.tool, label, error)
+            error.message = fence_text(error.message)
+            error.data = fence(error.data)
+            raise
+        except TimeoutError:
+            raise _too_slow(run.tool, account) from None
+        except Exception as error:  # noqa: BLE001  (the last line: a platform's fault must not leave a call unsettled)
+            raise unexpected(error, run.tool, may_have_acted=_may_have_acted(run.tool, account)) from None
+
+    async def _replay(self, run: _Run, admission: Admission) -> CallResult:
+        """Give the first answer again; audited, not charged."""
+        call = replace(run.call, idempotency_key="", counted=False)
+        try:
+            result = self._answers.replay(run.call.idempotency_key, admission.detail[1])
+        except HermesError as error:
+            await self._settle(call, "replayed", run.options, run.started, error)
+            raise
+        await self._settle(call, "replayed", run.options, run.started)
+        return result
+
+    async def _settle_run(self, run: _Run, outcome: dict[str, Any] | HermesError) -> None:
+        """Settle an executed call, keeping its answer if the client gave an idempotency key.
+
+        Raises:
+            OutcomeUnknown: the store cannot be reached, so the trail will say the same.
+        """
+        error = outcome if isinstance(outcome, HermesError) else None
+        state = state_after(error)
+        key = run.call.idempotency_key
+        answer = self._answers.seal(key, run.call.id, outcome) if key and state == "done" else ""
+        kind: Outcome = (
+            "success" if error is None else "outcome_unknown" if isinstance(error, OutcomeUnknown) else "error"
+        )
+        try:
+            async for attempt in AsyncRetrying(
+                retry=retry_if_exception_type((RedisError, TimeoutError)),
+                stop=stop_after_delay(_SETTLE_SECONDS),
+                wait=wait_random_exponential(multiplier=0.05, max=1),
+                reraise=True,
+            ):
+                with attempt:
+                    duration = time.perf_counter() - run.started
+                    await self._admissions.settle(
+                        run.call,
+                        kind,
+                        error=error.code if error else None,
+                        duration=duration,
+                        idempotency=state,
+                        answer=answer,
+                    )
+        except (RedisError, TimeoutError) as failure:
+            log.error("call_not_settled", call_id=run.call.id, error=type(failure).__name__)
+            raise OutcomeUnknown(
+                "The call could not be recorded; it may have acted. Check on the platform before repeating it.",
+                call_id=run.call.id,
+            ) from None
+        self._tell(run.tool.name, kind, run.options, run.started)
+
+    async def _settle(
+        self,
+        call: Call,
+        outcome: Outcome,
+        options: CallOptions,
+        started: float,
+        error: HermesError | None = None,
+    ) -> None:
+        """Write the audit line of a call that was not executed, or not to its end."""
+        if error is not None:
+            error.data.setdefault("call_id", call.id)
+        duration = time.perf_counter() - started
+        try:
+            await self._admissions.settle(call, outcome, error=error.code if error else None, duration=duration)
+        except (RedisError, TimeoutError) as failure:
+            log.error("call_not_audited", call_id=call.id, error=type(failure).__name__)
+        self._tell(call.tool if call.platform else "unknown", outcome, options, started)
+
+    def _tell(self, tool: str, outcome: Outcome, options: CallOptions, started: float) -> None:
+        if self._observe is not None:
+            self._observe(tool, outcome, options.transport, time.perf_counter() - started)
+
+
+def _reaches(caller: Caller, tool: Tool) -> bool:
+    """Plan ∩ grants: what lies outside is hidden from the caller and answered as unknown."""
+    return plan_of(caller.plan).includes(tool.platform) and caller.grants.allow(tool.platform, tool.effect.access)
+
+
+def _may_have_acted(tool: Tool, account: OpenAccount | None) -> bool:
+    """False only when it is certain: nothing was opened, or not a byte was sent to a platform reached over HTTP."""
+    return account is not None and (account.http.may_have_acted or not tool.over_http)
+
+
+def _too_slow(tool: Tool, account: OpenAccount | None) -> HermesError:
+    if tool.effect is not Effect.READ and _may_have_acted(tool, account):
+        return OutcomeUnknown(
+            f"{tool.name} did not finish in {tool.timeout:g} s and may have acted. It is not sent again by itself; "
+            "check on the platform before repeating it."
+        )
+    return PlatformUnavailable(
+        f"{tool.name} did not finish in {tool.timeout:g} s; nothing was changed. Try again later."
+    )

@@ -1,8 +1,8 @@
 """The one fence between text from outside and a model.
 
-Messages, names, captions, notes and vendors' error texts are written by strangers. Before a model reads them, characters
-that hide or reorder text go out and lengths are bounded; the structure stays JSON, so nothing inside a string can pass
-for a field.
+Messages, names, captions, notes and vendors' error texts are written by strangers. Before a model reads them,
+characters that hide or reorder text go out and lengths are bounded; the structure stays JSON, so nothing inside a
+string can pass for a field.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ _HIDDEN = re.compile(
     "\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e0fff]"
 )
-_JOINER = re.compile("(?<![\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])\u200d|\u200d(?![\u2600-\u27bf\U0001f000-\U0001faff])")
+_JOINER = re.compile(
+    "(?<![\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])\u200d|\u200d(?![\u2600-\u27bf\U0001f000-\U0001faff])"
+)
 
 
 def fence_text(text: str) -> str:

@@ -73,9 +73,9 @@ end
 return {'admitted', credential}
 """)
 """KEYS: version, credential, quota, rate, vendor's rate, pending, pending index, idempotency ('' where not used).
-ARGV: version ('' = not checked), monthly calls (-1 = unlimited), calls per minute (0 = unlimited), vendor's requests and
-period in ms (0 = none), now and deadline (ms), call id, pending record, its member of the index, digest of the arguments,
-seconds that a first answer is kept, prefix of the customer's pending keys.
+ARGV: version ('' = not checked), monthly calls (-1 = unlimited), calls per minute (0 = unlimited), vendor's requests
+and period in ms (0 = none), now and deadline (ms), call id, pending record, its member of the index, digest of the
+arguments, seconds that a first answer is kept, prefix of the customer's pending keys.
 Returns the status and what belongs to it."""
 
 SETTLE = Script("""
@@ -117,6 +117,6 @@ end
 return number
 """)
 """KEYS: pending, pending index, line sequence, line index, usage stream, quota ('' when not counted), idempotency ('').
-ARGV: call id, its member of the index, the audit line, prefix of lines, seconds a line and a sequence are kept, usage row
-('' = not charged), idempotency state (`done`, `free`, `unknown`), sealed answer, seconds an answer is kept.
+ARGV: call id, its member of the index, the audit line, prefix of lines, seconds a line and a sequence are kept, usage
+row ('' = not charged), idempotency state (`done`, `free`, `unknown`), sealed answer, seconds an answer is kept.
 Returns the line's number, 0 when the call was settled before."""

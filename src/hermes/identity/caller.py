@@ -42,9 +42,9 @@ class Grants:
         pairs: set[tuple[str, Access]] = set()
         for word in words:
             platform, _, access = word.partition(":")
-            if not platform or (access != "read" and access != "write"):
+            if not platform or access not in ("read", "write"):
                 raise ValueError(f"{word!r} is not a grant; write platform:read or platform:write")
-            pairs.add((platform, access))
+            pairs.add((platform, "read" if access == "read" else "write"))
         return cls(frozenset(pairs))
 
     def allow(self, platform: str, access: Access) -> bool:

@@ -1,14 +1,14 @@
 """What a platform and a tool are: the one declaration from which everything else is derived (design.md, section 1).
 
-    telegram = Platform("telegram", title="Telegram", credentials=TelegramCredentials, base_url="https://api.telegram.org",
-                        connect=PasteToken(...), open=TelegramApi, limits=(RateLimit(...),))
+telegram = Platform("telegram", title="Telegram", credentials=TelegramCredentials, base_url="https://api.telegram.org",
+                    connect=PasteToken(...), open=TelegramApi, limits=(RateLimit(...),))
 
-    @telegram.probe
-    async def probe(api: TelegramApi) -> Account: ...
+@telegram.probe
+async def probe(api: TelegramApi) -> Account: ...
 
-    @telegram.tool(Effect.SEND, rest="POST /message")
-    async def send_message(api: TelegramApi, chat_id: ChatId, text: Text4096) -> SentMessage:
-        \"\"\"Send a text message to a chat.\"\"\"
+@telegram.tool(Effect.SEND, rest="POST /message")
+async def send_message(api: TelegramApi, chat_id: ChatId, text: Text4096) -> SentMessage:
+    \"\"\"Send a text message to a chat.\"\"\"
 """
 
 from __future__ import annotations
@@ -173,7 +173,9 @@ class ToolContext:
 
     __slots__ = ("_report", "call_id")
 
-    def __init__(self, call_id: str, report: Callable[[float, float | None, str | None], Awaitable[None]] | None) -> None:
+    def __init__(
+        self, call_id: str, report: Callable[[float, float | None, str | None], Awaitable[None]] | None
+    ) -> None:
         self.call_id = call_id
         self._report = report
 
@@ -200,6 +202,7 @@ class Tool:
         output_schema: JSON Schema of the structured result.
         redactions: argument name → how it is audited.
         timeout: seconds until the call is given up.
+        over_http: whether everything it does is requests to the platform's API (not files, not mail).
     """
 
     name: str
@@ -213,6 +216,7 @@ class Tool:
     output_schema: Schema
     redactions: Mapping[str, Redaction]
     timeout: float
+    over_http: bool
     arguments_model: type[BaseModel]
     function: ToolFunction = field(repr=False)
     wants_context: str | None = None
@@ -288,9 +292,7 @@ class Platform(Generic[C, A]):
         self.probe_function = function
         return function
 
-    def tool(
-        self, effect: Effect, *, rest: str, title: str | None = None, timeout: float = 30.0
-    ) -> Callable[[F], F]:
+    def tool(self, effect: Effect, *, rest: str, title: str | None = None, timeout: float = 30.0) -> Callable[[F], F]:
         """Declare a tool: its name, schemas, description and redactions come from the function itself.
 
         Args:
@@ -301,7 +303,8 @@ class Platform(Generic[C, A]):
         """
 
         def register(function: F) -> F:
-            self.tools[function.__name__] = _build_tool(self.id, function, effect, rest, title, timeout)
+            tool = _build_tool(self.id, function, effect, rest, title, timeout, over_http=bool(self.base_url))
+            self.tools[function.__name__] = tool
             return function
 
         return register
@@ -323,12 +326,21 @@ class Platform(Generic[C, A]):
             for mark in info.metadata
             if isinstance(mark, Env)
         }
-        values = {name: settings.environ[variable] for name, variable in names.items() if settings.environ.get(variable)}
+        values = {
+            name: settings.environ[variable] for name, variable in names.items() if settings.environ.get(variable)
+        }
         return {DEFAULT_ACCOUNT: self.credentials.model_validate(values)} if values else {}
 
 
 def _build_tool(
-    platform_id: str, function: ToolFunction, effect: Effect, rest: str, title: str | None, timeout: float
+    platform_id: str,
+    function: ToolFunction,
+    effect: Effect,
+    rest: str,
+    title: str | None,
+    timeout: float,
+    *,
+    over_http: bool,
 ) -> Tool:
     name = f"{platform_id}_{function.__name__}"
     hints = get_type_hints(function, include_extras=True)
@@ -356,6 +368,7 @@ def _build_tool(
         output_schema=output_schema(result),
         redactions={field_name: _redaction(hints[field_name]) for field_name in fields},
         timeout=timeout,
+        over_http=over_http,
         arguments_model=model,
         function=function,
         wants_context=wants_context,

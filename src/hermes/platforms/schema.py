@@ -65,7 +65,7 @@ def _tidy(node: Schema) -> Schema:
     if "default" in tidy and tidy["default"] is None:
         del tidy["default"]
     choices = tidy.get("anyOf")
-    if isinstance(choices, list) and {"type": "null"} in choices and len(choices) == 2:  # noqa: PLR2004  (T or null)
+    if isinstance(choices, list) and {"type": "null"} in choices and len(choices) == 2:
         other = next(choice for choice in choices if choice != {"type": "null"})
         if isinstance(other.get("type"), str):
             del tidy["anyOf"]

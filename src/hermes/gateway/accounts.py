@@ -1,0 +1,210 @@
+"""Which account a call uses, and the platform's API opened with that account's credential.
+
+The customer's id is bound in here, from the caller; no argument can name another customer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+
+from hermes.crypto import Undecryptable
+from hermes.errors import NeedsReconnect, NotConnected
+from hermes.gateway.arguments import check_account
+from hermes.identity.caller import Caller
+from hermes.net.upstream import BoundUpstream, Upstream
+from hermes.platforms.base import DEFAULT_ACCOUNT, ApiContext, Credentials, Effect, Env, Tool
+from hermes.platforms.catalog import AnyPlatform, Catalog
+from hermes.platforms.ports import Ports
+from hermes.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+class CredentialStore(Protocol):
+    """What the pipeline needs of `hermes.connections.store`."""
+
+    async def load(self, customer_id: str, platform: str, label: str) -> str | None:
+        """Read the sealed credential from SQL and fill Redis with it; None when there is none."""
+        ...
+
+    def open(self, name: str, sealed: str) -> bytes:
+        """Decrypt; raises `Undecryptable`."""
+        ...
+
+
+class Linked(Protocol):
+    """What the pipeline needs of `hermes.connections.service`."""
+
+    async def accounts(self, customer_id: str) -> Mapping[str, Sequence[str]]:
+        """Platform → labels of the customer's linked accounts, the default first."""
+        ...
+
+    async def mark_needs_reconnect(self, customer_id: str, platform: str, label: str, reason: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAccount:
+    """A platform's API, opened for one call on one account."""
+
+    label: str
+    api: Any
+    http: BoundUpstream
+
+
+class Accounts:
+    """Finds, opens and reports on the accounts of callers."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        settings: Settings,
+        store: CredentialStore,
+        linked: Linked,
+        upstream: Upstream,
+        ports: Ports,
+        *,
+        key_name: Any,
+    ) -> None:
+        """`key_name(customer_id, platform, label)` names a credential's key."""
+        self._catalog = catalog
+        self._settings = settings
+        self._store = store
+        self._linked = linked
+        self._upstream = upstream
+        self._ports = ports
+        self._key_name = key_name
+        self._environ: Mapping[str, Mapping[str, Credentials]] = {
+            platform.id: platform.environ_accounts(settings) for platform in catalog
+        }
+
+    async def labels(self, caller: Caller) -> Mapping[str, Sequence[str]]:
+        """Platform → labels of the caller's accounts, the one that is used by default first."""
+        if caller.single_user:
+            return {platform: list(accounts) for platform, accounts in self._environ.items() if accounts}
+        return await self._linked.accounts(caller.customer_id)
+
+    async def choose(
+        self, caller: Caller, platform: str, arguments: Mapping[str, Any]
+    ) -> tuple[str | None, Mapping[str, Any]]:
+        """The account that the arguments ask for (None: the caller's own default), and the arguments without it.
+
+        `account` is an argument only for a caller with several accounts; for others it stays among the arguments,
+        where it is an unknown one.
+
+        Raises:
+            InvalidArguments: no such account; the error lists those there are.
+        """
+        if caller.single_user:
+            environ = list(self._environ[platform])
+            if len(environ) < 2 or "account" not in arguments:
+                return (environ[0] if environ else None), arguments
+            labels: Sequence[str] = environ
+        elif "account" not in arguments:
+            return None, arguments
+        else:
+            labels = (await self._linked.accounts(caller.customer_id)).get(platform, ())
+            if len(labels) < 2:
+                return None, arguments
+        rest = {name: value for name, value in arguments.items() if name != "account"}
+        return check_account(labels, arguments["account"]), rest
+
+    def credential_key(self, caller: Caller, platform: str, label: str) -> str:
+        """The Redis key that the admitting script reads the credential from; '' when it comes from the environment.
+
+        Raises:
+            NotConnected: single-user mode without credentials for the platform.
+        """
+        if not caller.single_user:
+            return str(self._key_name(caller.customer_id, platform, label))
+        if label not in self._environ[platform]:
+            raise self._nothing_in_environ(self._catalog.platforms[platform])
+        return ""
+
+    async def fill(self, caller: Caller, platform: str, label: str | None) -> str:
+        """Bring the credential from SQL to Redis after a miss.
+
+        Returns:
+            The label of the account to use: the one asked for, or the caller's only other one.
+
+        Raises:
+            NotConnected: there is none; the error says how to link one.
+        """
+        if await self._store.load(caller.customer_id, platform, label or DEFAULT_ACCOUNT) is not None:
+            return label or DEFAULT_ACCOUNT
+        labels = (await self._linked.accounts(caller.customer_id)).get(platform, ())
+        if label is None and labels and await self._store.load(caller.customer_id, platform, labels[0]) is not None:
+            return labels[0]
+        title = self._catalog.platforms[platform].title
+        raise NotConnected(
+            f"No {title} account is linked. Link one first: {self._connect_url(platform)}",
+            platform=platform,
+            connect_url=self._connect_url(platform),
+        )
+
+    def open(self, caller: Caller, tool: Tool, label: str, sealed: str, deadline: float) -> OpenAccount:
+        """Open the platform's API with the account's credential.
+
+        Args:
+            sealed: what the admitting script read; '' in single-user mode.
+            deadline: in the event loop's time.
+
+        Raises:
+            NeedsReconnect: the stored credential cannot be opened; the log says why.
+        """
+        platform = self._catalog.platforms[tool.platform]
+        credentials = (
+            self._environ[tool.platform][label] if caller.single_user else self._unseal(caller, platform, label, sealed)
+        )
+        http = self._upstream.bind(platform.title, tool.effect is not Effect.READ, deadline)
+        context = ApiContext(
+            customer_id=caller.customer_id,
+            account=label,
+            http=http,
+            base_url=platform.api_base_url(self._settings),
+            settings=self._settings,
+            ports=self._ports,
+        )
+        return OpenAccount(label, platform.open(context, credentials), http)
+
+    async def needs_reconnect(self, caller: Caller, tool: Tool, label: str, error: NeedsReconnect) -> None:
+        """The platform said that the credential is dead: tell the way out, and remember it with the connection."""
+        error.data.setdefault("platform", tool.platform)
+        if caller.single_user:
+            return
+        error.data.setdefault("connect_url", self._connect_url(tool.platform))
+        await self._linked.mark_needs_reconnect(caller.customer_id, tool.platform, label, error.message)
+
+    def _unseal(self, caller: Caller, platform: AnyPlatform, label: str, sealed: str) -> Credentials:
+        name = self._key_name(caller.customer_id, platform.id, label)
+        try:
+            return platform.credentials.model_validate_json(self._store.open(name, sealed))
+        except (Undecryptable, ValueError) as error:
+            reason = error.reason if isinstance(error, Undecryptable) else "its content does not fit the platform"
+            log.error("credential_does_not_open", key=name, reason=reason)
+            raise NeedsReconnect(
+                f"The stored {platform.title} credential cannot be used any more. Reconnect the account: "
+                f"{self._connect_url(platform.id)}",
+                platform=platform.id,
+                connect_url=self._connect_url(platform.id),
+                nothing_sent=True,
+            ) from None
+
+    def _nothing_in_environ(self, platform: AnyPlatform) -> NotConnected:
+        names = [
+            mark.name
+            for info in platform.credentials.model_fields.values()
+            for mark in info.metadata
+            if isinstance(mark, Env)
+        ]
+        return NotConnected(
+            f"No {platform.title} account is set up for the operator's own use. Set {', '.join(names)} in the "
+            "environment and start hermes again.",
+            platform=platform.id,
+        )
+
+    def _connect_url(self, platform: str) -> str:
+        return f"{self._settings.public_url}/api/connect/{platform}"
