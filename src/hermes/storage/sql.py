@@ -49,6 +49,7 @@ DialectName = Literal["sqlite", "mysql"]
 
 _BEGIN: Final = "hermes_sqlite_begin"
 _BUSY_SECONDS: Final = 10
+MIGRATION_SECONDS: Final = 300
 _MYSQL_DUPLICATE_KEY: Final = 1062
 
 
@@ -194,13 +195,13 @@ class Database:
     writer. On SQLite writers of one process queue up in memory, because SQLite's own waiting is unfair and slow.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 8, enforce_foreign_keys: bool = True) -> None:
+    def __init__(self, url: str, *, pool_size: int = 8, migrating: bool = False) -> None:
         """Prepare the engine; nothing is connected yet.
 
         Args:
             url: `sqlite+aiosqlite:///path` or `mysql+asyncmy://user:password@host/name`.
             pool_size: connections held at most.
-            enforce_foreign_keys: false only for migrations, where SQLite rebuilds tables.
+            migrating: wait longer for other writers, and let SQLite rebuild tables that others refer to.
 
         Raises:
             ValueError: the URL is of another kind.
@@ -208,7 +209,7 @@ class Database:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
             self.dialect: DialectName = "sqlite"
-            self.engine = _sqlite_engine(parsed, pool_size, enforce_foreign_keys)
+            self.engine = _sqlite_engine(parsed, pool_size, migrating)
         elif parsed.get_backend_name() in ("mysql", "mariadb"):
             self.dialect = "mysql"
             self.engine = _mysql_engine(parsed, pool_size)
@@ -268,7 +269,7 @@ class Database:
 _json_dumps = partial(json.dumps, ensure_ascii=False)
 
 
-def _sqlite_engine(url: URL, pool_size: int, enforce_foreign_keys: bool) -> AsyncEngine:
+def _sqlite_engine(url: URL, pool_size: int, migrating: bool) -> AsyncEngine:
     engine = create_async_engine(
         url, json_serializer=_json_dumps, pool_size=pool_size, max_overflow=0, pool_timeout=_BUSY_SECONDS
     )
@@ -280,8 +281,8 @@ def _sqlite_engine(url: URL, pool_size: int, enforce_foreign_keys: bool) -> Asyn
         for pragma in (
             "journal_mode = WAL",
             "synchronous = FULL",
-            f"foreign_keys = {'ON' if enforce_foreign_keys else 'OFF'}",
-            f"busy_timeout = {_BUSY_SECONDS * 1000}",
+            f"foreign_keys = {'OFF' if migrating else 'ON'}",
+            f"busy_timeout = {(MIGRATION_SECONDS if migrating else _BUSY_SECONDS) * 1000}",
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
