@@ -156,7 +156,7 @@ class BoundUpstream:
         body: Body | None = None,
         multipart: Sequence[Part] | None = None,
         write: bool | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109  (it shortens the call's deadline, which the caller cannot see)
+        timeout: float | None = None,
         max_bytes: int = DEFAULT_MAX_BYTES,
     ) -> UpstreamResponse:
         """Send one request and read its whole answer. Redirects are not followed.
