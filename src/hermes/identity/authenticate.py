@@ -1,0 +1,90 @@
+"""From a request's headers to a caller, in the order of contract.md. Nothing is ever read from the query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal, Protocol, get_args
+
+from hermes.errors import NotAuthenticated
+from hermes.identity.caller import Caller
+
+CredentialKind = Literal["x-api-key", "bearer"]
+Surface = Literal["mcp", "api"]
+
+
+class Verifier(Protocol):
+    """Knows one kind of secret.
+
+    Attributes:
+        credentials: where such a secret may stand.
+        surfaces: on which doors it counts.
+    """
+
+    @property
+    def credentials(self) -> frozenset[str]: ...
+
+    @property
+    def surfaces(self) -> frozenset[str]: ...
+
+    async def verify(self, token: str) -> Caller | None:
+        """The caller that the token stands for; none if the token is not of this verifier's kind.
+
+        Raises:
+            HermesError: the token is of this kind and is refused.
+        """
+        ...
+
+
+class Authenticator:
+    """Asks the verifiers, in their order, about the first credential of a request."""
+
+    def __init__(self, verifiers: Iterable[Verifier]) -> None:
+        asked = tuple(verifiers)
+        self._verifiers: Mapping[tuple[Surface, CredentialKind], tuple[Verifier, ...]] = {
+            (surface, kind): tuple(v for v in asked if surface in v.surfaces and kind in v.credentials)
+            for surface in get_args(Surface)
+            for kind in get_args(CredentialKind)
+        }
+
+    async def authenticate(self, headers: Mapping[str, str], *, surface: Surface) -> Caller:
+        """Say who sent a request.
+
+        Of two credentials the `x-api-key` counts, also when it is refused: the other is not tried then.
+
+        Args:
+            headers: asked for `x-api-key` and `authorization`, in lower case.
+            surface: `mcp` for /mcp, /sse and /messages; `api` for everything else.
+
+        Raises:
+            NotAuthenticated: no credential (`reason` is `missing`), or one that stands for nobody (`invalid`).
+            HermesError: the verifier's own refusal, e.g. `Suspended`.
+        """
+        kind: CredentialKind = "x-api-key"
+        token = headers.get("x-api-key")
+        if not token:
+            kind, token = "bearer", _bearer(headers.get("authorization"))
+        for verifier in self._verifiers[surface, kind]:
+            caller = await verifier.verify(token)
+            if caller is not None:
+                return caller
+        raise NotAuthenticated(
+            f"The {'x-api-key' if kind == 'x-api-key' else 'bearer token'} of this request stands for nobody here; "
+            "send a valid API key (sq_live_…) as x-api-key or as Authorization: Bearer.",
+            reason="invalid",
+        )
+
+
+def _bearer(authorization: str | None) -> str:
+    if not authorization:
+        raise NotAuthenticated(
+            "This request does not say who sends it; send an API key as x-api-key or as Authorization: Bearer.",
+            reason="missing",
+        )
+    scheme, _, token = authorization.strip().partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token:
+        raise NotAuthenticated(
+            "The Authorization header is not of the form `Bearer <key>`; send an API key that way or as x-api-key.",
+            reason="invalid",
+        )
+    return token

@@ -1,0 +1,134 @@
+"""What Redis remembers of a key for a minute, and how it is kept from outliving a change (versions.py)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import orjson
+from redis.asyncio import Redis
+
+from hermes.identity.caller import Caller, Grants, Via
+from hermes.identity.models import Role
+from hermes.identity.versions import VERSION_PREFIX, VERSION_SECONDS, version_key
+from hermes.storage.redis import Script
+
+ENTRY_SECONDS: Final = 60
+
+
+def entry_key(digest: str) -> str:
+    """The Redis key of what is known about an API key, by its SHA-256 in hex."""
+    return f"customer:apikey:{digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """A key that exists and is not revoked, and its customer, as one read of SQL saw them."""
+
+    id: str
+    plan: str
+    active: bool
+    email: str
+    role: Role
+    grants: tuple[str, ...]
+    key_id: str
+    version: int
+
+    def caller(self) -> Caller:
+        return Caller(
+            kind="customer",
+            customer_id=self.id,
+            via=Via.API_KEY,
+            key_id=self.key_id,
+            grants=Grants.parse(self.grants),
+            plan=self.plan,
+            role=self.role,
+            version=self.version,
+            email=self.email,
+        )
+
+    def to_json(self) -> bytes:
+        return orjson.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> KnownKey | None:
+        """Read an entry; none if it is not one of this form (an older hermes wrote it, say)."""
+        try:
+            members: dict[str, Any] = orjson.loads(text)
+            return cls(**{**members, "grants": tuple(members["grants"])})
+        except (ValueError, TypeError, KeyError):
+            return None
+
+
+_LOOKUP = Script("""
+local text = redis.call('GET', KEYS[1])
+if not text then return false end
+local readable, entry = pcall(cjson.decode, text)
+if not readable or type(entry) ~= 'table' or type(entry.id) ~= 'string' then return false end
+local version = redis.call('GET', ARGV[1] .. entry.id)
+if not version or tonumber(version) ~= entry.version then return false end
+return text
+""")
+"""KEYS: entry. ARGV: prefix of version keys (whose it is stands in the entry). Returns the entry if it is valid now."""
+
+_FILL = Script("""
+local state = redis.call('GET', KEYS[1])
+if ARGV[2] ~= '' and state == ARGV[2] then
+  redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[3])
+  state = ARGV[1]
+end
+if state == ARGV[1] then
+  if KEYS[2] then redis.call('SET', KEYS[2], ARGV[4], 'EX', ARGV[5]) end
+  return 1
+end
+local number = state and tonumber(state)
+if number and number < tonumber(ARGV[1]) then redis.call('DEL', KEYS[1]) end
+return 0
+""")
+"""KEYS: version, and the entry if one is to be written. ARGV: the row's version, the reading mark that was there before
+the row was read ('' = none), seconds of a number, the entry, seconds of the entry. Returns 1 if the row is current. A
+number that SQL has passed (Redis restored from a backup) is removed."""
+
+
+class KeyCache:
+    """The entries in Redis."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def lookup(self, digest: str) -> KnownKey | None:
+        """What is known of the key with this SHA-256, if it is valid at this moment: one round trip."""
+        text = await _LOOKUP(self._redis, [entry_key(digest)], [VERSION_PREFIX])
+        return None if text is None else KnownKey.from_json(text)
+
+    async def fill(self, digest: str, known: KnownKey, state: str = "") -> bool:
+        """Remember what SQL said, unless it has been overtaken.
+
+        Args:
+            state: what `Versions.observe` gave before SQL was read, if it was asked.
+
+        Returns:
+            Whether it is current, and so was written.
+        """
+        keys = [version_key(known.id), entry_key(digest)]
+        arguments: list[str | bytes | float] = [
+            str(known.version),
+            _mark(state),
+            VERSION_SECONDS,
+            known.to_json(),
+            ENTRY_SECONDS,
+        ]
+        return bool(await _FILL(self._redis, keys, arguments))
+
+    async def confirm(self, customer_id: str, version: int, state: str) -> bool:
+        """The same for a customer's version alone."""
+        arguments: list[str | bytes | float] = [str(version), _mark(state), VERSION_SECONDS]
+        return bool(await _FILL(self._redis, [version_key(customer_id)], arguments))
+
+    async def forget_version(self, customer_id: str) -> None:
+        """Make the next reader ask SQL for the version. Always safe."""
+        await self._redis.delete(version_key(customer_id))
+
+
+def _mark(state: str) -> str:
+    return state if state.startswith("reading:") else ""
