@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from redis.asyncio import Redis
 
 from hermes.billing.usage import UsageLedger
@@ -11,6 +13,17 @@ _KEPT_SECONDS = 40 * 86_400
 
 def quota_key(customer_id: str, month: str) -> str:
     return f"quota:{customer_id}:{month}"
+
+
+def month_of(moment: datetime) -> str:
+    """`YYYY-MM`, UTC."""
+    return f"{moment.year:04d}-{moment.month:02d}"
+
+
+def month_end(moment: datetime) -> datetime:
+    """When the quota of that month starts anew."""
+    first = moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (first + timedelta(days=32)).replace(day=1)
 
 
 class Quotas:

@@ -181,7 +181,7 @@ class Accounts:
     def _unseal(self, caller: Caller, platform: AnyPlatform, label: str, sealed: str) -> Credentials:
         name = self._key_name(caller.customer_id, platform.id, label)
         try:
-            return platform.credentials.model_validate_json(self._store.open(name, sealed))
+            credentials: Credentials = platform.credentials.model_validate_json(self._store.open(name, sealed))
         except (Undecryptable, ValueError) as error:
             reason = error.reason if isinstance(error, Undecryptable) else "its content does not fit the platform"
             log.error("credential_does_not_open", key=name, reason=reason)
@@ -192,6 +192,7 @@ class Accounts:
                 connect_url=self._connect_url(platform.id),
                 nothing_sent=True,
             ) from None
+        return credentials
 
     def _nothing_in_environ(self, platform: AnyPlatform) -> NotConnected:
         names = [

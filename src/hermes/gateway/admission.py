@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import orjson
@@ -102,6 +102,7 @@ class Admissions:
         account: str,
         digest: str,
         timeout: float,
+        check_version: bool,
     ) -> Admission:
         """Check version, idempotency, credential, quota and rate, and reserve: one round trip."""
         customer_id = call.customer_id
@@ -116,8 +117,8 @@ class Admissions:
             PENDING_INDEX,
             call.idempotency_key,
         ]
-        arguments = [
-            "" if caller.single_user else str(caller.version),
+        arguments: list[str | bytes | float] = [
+            str(caller.version) if check_version else "",
             plan.monthly_calls,
             plan.calls_per_minute,
             vendor_limit.requests if vendor_limit else 0,
@@ -166,7 +167,7 @@ class Admissions:
             quota_key(call.customer_id, call.month) if call.counted else "",
             call.idempotency_key,
         ]
-        arguments = [
+        arguments: list[str | bytes | float] = [
             call.id,
             call.member,
             orjson.dumps(line),
@@ -193,7 +194,7 @@ class Admissions:
         closed = 0
         while members := await self._redis.zrangebyscore(PENDING_INDEX, "-inf", until, start=0, num=batch):
             for member in members:
-                closed += await self._close(member)
+                closed += await self._close(str(member))
         return closed
 
     async def _close(self, member: str) -> int:
@@ -201,7 +202,7 @@ class Admissions:
         if record is None:
             await self._redis.zrem(PENDING_INDEX, member)
             return 0
-        call = Call.from_json(record)
+        call = Call.from_json(str(record))
         duration = (self.now() - datetime.fromisoformat(call.entry["at"])).total_seconds()
         settled = await self.settle(
             call, "outcome_unknown", error="outcome_unknown", duration=max(duration, 0.0), idempotency="unknown"
@@ -214,14 +215,3 @@ def _usage_row(call: Call) -> bytes:
         {"call_id": call.id, "customer_id": call.customer_id, "tool": call.tool, "platform": call.platform,
          "month": call.month, "at": call.entry["at"]}
     )  # fmt: skip
-
-
-def month_of(moment: datetime) -> str:
-    """`YYYY-MM`, UTC."""
-    return f"{moment.year:04d}-{moment.month:02d}"
-
-
-def month_end(moment: datetime) -> datetime:
-    """When the quota of that month starts anew."""
-    first = moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return (first + timedelta(days=32)).replace(day=1)

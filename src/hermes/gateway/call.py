@@ -20,10 +20,10 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 from hermes.audit.redaction import redact_arguments
 from hermes.audit.trail import new_call_id
 from hermes.billing.plans import plan_of
-from hermes.billing.quota import Quotas
+from hermes.billing.quota import Quotas, month_of
 from hermes.errors import HermesError, Internal, NeedsReconnect, OutcomeUnknown, PlatformUnavailable, UnknownTool
 from hermes.gateway.accounts import Accounts, OpenAccount
-from hermes.gateway.admission import Admission, Admissions, Call, Outcome, month_of
+from hermes.gateway.admission import Admission, Admissions, Call, Outcome
 from hermes.gateway.arguments import check_arguments, check_idempotency_key, digest_of, with_account
 from hermes.gateway.fence import fence, fence_text
 from hermes.gateway.idempotency import Answers, idempotency_key, refusal, state_after
@@ -58,6 +58,8 @@ class _Run:
     account: str | None
     """The account that was asked for; None for the caller's default."""
     digest: str
+    refreshed: bool = False
+    """The caller was read from SQL a moment ago, so no cached version can be newer."""
 
 
 class Gateway:
@@ -142,11 +144,12 @@ class Gateway:
         tool = self.catalog.tools.get(name)
         now = self._admissions.now()
         call_id = new_call_id()
+        shown = fence_text(name[:128])
         entry = {
             "id": call_id,
             "at": now.isoformat(),
             "caller": {"kind": caller.kind, "id": caller.key_id, "client": options.client},
-            "tool": fence_text(name[:128]),
+            "tool": shown,
             "account": None,
             "arguments": redact_arguments(arguments, tool.redactions if tool else {}),
             "request_id": options.request_id,
@@ -154,7 +157,7 @@ class Gateway:
         return Call(
             id=call_id,
             customer_id=caller.customer_id,
-            tool=entry["tool"],
+            tool=shown,
             platform=tool.platform if tool else "",
             month=month_of(now),
             counted=not caller.single_user,
@@ -205,6 +208,7 @@ class Gateway:
                 account=label,
                 digest=run.digest,
                 timeout=run.tool.timeout,
+                check_version=not run.refreshed and not run.caller.single_user,
             )
             match admission.status:
                 case "admitted" | "idempotency_done":
@@ -229,7 +233,7 @@ class Gateway:
         caller = await self._callers.refresh(run.caller)
         if not _reaches(caller, run.tool):
             raise UnknownTool(f"There is no tool {run.tool.name!r} for this caller any more.")
-        return replace(run, caller=caller)
+        return replace(run, caller=caller, refreshed=True)
 
     async def _run(self, run: _Run, label: str, sealed: str) -> CallResult:
         """Run an admitted call and settle it, whatever happens."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import structlog
 
 from hermes.billing.plans import Plan
+from hermes.billing.quota import month_end
 from hermes.errors import HermesError, Internal, OutcomeUnknown, QuotaExceeded, RateLimited
-from hermes.gateway.admission import Admission, Admissions, month_end
+from hermes.gateway.admission import Admission, Admissions
 from hermes.platforms.base import Effect, Tool
 
 log = structlog.get_logger(__name__)
