@@ -1,0 +1,1 @@
+"""The commands of `hermes`, one module per noun; `cli.py` puts them together."""
