@@ -71,7 +71,7 @@ class EmbeddedValkey:
                 "hermes.db and come back by themselves, only the audit trail and counters in it would be lost."
             )
         self._folder.publish_socket(self.socket)
-        self._watch = asyncio.create_task(self._watch_answers())
+        self._watch = asyncio.create_task(self._watch_answers(), name="valkey-watch")
 
     async def stop(self) -> None:
         """End the server; what it accepted is on disk then."""
