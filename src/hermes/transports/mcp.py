@@ -1,0 +1,67 @@
+"""`POST GET DELETE /mcp`: Streamable HTTP for every version from 2025-03-26 to 2026-07-28."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from mcp.server.lowlevel import Server
+from starlette.routing import BaseRoute, Route
+
+from hermes.gateway.call import Gateway
+from hermes.settings import Settings
+from hermes.transports.asgi import Authenticator
+from hermes.transports.exchange import Exchange
+from hermes.transports.guard import Guard
+from hermes.transports.legacy_sessions import SdkSessions
+from hermes.transports.mcp_front import McpFront
+from hermes.transports.mcp_server import McpMethods, build_server
+from hermes.transports.tool_list import ToolList
+
+PATH = "/mcp"
+
+
+class McpTransport:
+    """Everything behind `/mcp`.
+
+    Args:
+        settings: hosts, origins, public URL, whether legacy clients get sessions.
+        gateway: runs tools.
+        authenticator: says who is calling.
+        version: of hermes, shown to clients.
+        resource_metadata: URL named in challenges (RFC 9728), where there is one.
+        traced: whether a span is opened per message.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        gateway: Gateway,
+        authenticator: Authenticator,
+        *,
+        version: str,
+        resource_metadata: str | None = None,
+        traced: bool = False,
+    ) -> None:
+        self.server: Server[Any] = build_server(McpMethods(gateway, ToolList()), version, traced=traced)
+        self._sessions = SdkSessions(self.server) if settings.mcp_legacy_sessions else None
+        self.front = McpFront(
+            Guard(settings),
+            authenticator,
+            Exchange(self.server),
+            sessions=self._sessions,
+            resource_metadata=resource_metadata,
+        )
+
+    def routes(self) -> list[BaseRoute]:
+        return [Route(PATH, self.front)]
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        """Serve as long as this is entered (only legacy sessions need it)."""
+        if self._sessions is None:
+            yield
+            return
+        async with self._sessions.run():
+            yield

@@ -1,0 +1,190 @@
+"""The front of `/mcp`: everything about a request that is HTTP's business, before MCP sees it.
+
+In this order: Host and Origin, method, declared size and content type, who is calling, the body, its era. So a
+stranger learns nothing but 401, and no protocol error comes before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
+
+from mcp_types import INTERNAL_ERROR, INVALID_REQUEST, PARSE_ERROR
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from hermes.errors import HermesError, InsufficientScope, NotAuthenticated
+from hermes.observability.logs import request_id_of
+from hermes.transports.asgi import (
+    Authenticator,
+    BadJsonError,
+    BodyTooLargeError,
+    DisconnectedError,
+    Incoming,
+    answer,
+    declared_length,
+    is_json,
+    parse_json,
+    read_body,
+)
+from hermes.transports.batch import run_batch
+from hermes.transports.era import BATCH_VERSION, batches_allowed
+from hermes.transports.exchange import Answer, Exchange, Notify, RpcRequest, error_body
+from hermes.transports.guard import Guard
+from hermes.transports.inbound import Inbound, client_name
+from hermes.transports.messages import read_message
+from hermes.transports.stream import ResponseStream
+
+MAX_BODY: Final = 4 * 1024 * 1024
+
+
+class LegacySessions(Protocol):
+    """The SDK's stateful sessions, for installs of one process that want them."""
+
+    async def handle(self, incoming: Incoming, inbound: Inbound, body: bytes) -> None:
+        """Serve one request whose body has been read already."""
+        ...
+
+
+class McpFront:
+    """The ASGI application behind `/mcp`.
+
+    Args:
+        guard: knows our hosts and origins.
+        authenticator: says who is calling.
+        exchange: runs requests.
+        sessions: takes over legacy requests where sessions are wanted; None serves every era without state.
+        resource_metadata: URL named in challenges (RFC 9728), where there is one.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        authenticator: Authenticator,
+        exchange: Exchange,
+        *,
+        sessions: LegacySessions | None = None,
+        resource_metadata: str | None = None,
+    ) -> None:
+        self._guard = guard
+        self._authenticator = authenticator
+        self._exchange = exchange
+        self._sessions = sessions
+        self._resource_metadata = resource_metadata
+        self._methods = ("POST",) if sessions is None else ("POST", "GET", "DELETE")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        refused = self._guard.refusal(headers)
+        if refused is not None:
+            status, text = refused
+            await answer(send, status, error_body(None, INVALID_REQUEST, text))
+            return
+        incoming = Incoming(scope, receive, send, headers, self._guard.cors(headers))
+        method = scope["method"]
+        allowed = ", ".join(self._methods).encode()
+        if method == "OPTIONS" and "origin" in headers:
+            await answer(send, 204, headers=self._guard.preflight(headers, allowed))
+        elif method not in self._methods:
+            body = error_body(None, INVALID_REQUEST, "Method not allowed")
+            await incoming.answer(405, body, headers=[(b"allow", allowed)])
+        elif (unfit := _unfit(method, headers)) is not None:
+            await incoming.answer(unfit.status, unfit.body)
+        else:
+            await self._admit(incoming)
+
+    async def _admit(self, incoming: Incoming) -> None:
+        try:
+            caller = await self._authenticator.authenticate(incoming.headers, "mcp")
+            body = await read_body(incoming.receive, MAX_BODY)
+        except HermesError as error:
+            await incoming.refuse(error, self._resource_metadata)
+        except BodyTooLargeError:
+            await incoming.answer(413, _too_large().body)
+        except DisconnectedError:
+            return
+        else:
+            client = client_name(None, incoming.headers)
+            inbound = Inbound(caller, request_id_of(incoming.scope), "mcp", client, by_status=True)
+            if incoming.scope["method"] == "POST":
+                await self._post(incoming, inbound, body)
+            elif self._sessions is not None:
+                await self._sessions.handle(incoming, inbound, body)
+
+    async def _post(self, incoming: Incoming, inbound: Inbound, body: bytes) -> None:
+        try:
+            message = parse_json(body)
+        except BadJsonError as error:
+            await incoming.answer(400, error_body(None, PARSE_ERROR, f"Parse error: {error}"))
+            return
+        if isinstance(message, list):
+            await self._batch(incoming, inbound, message)
+            return
+        read = read_message(message, incoming.headers)
+        if self._sessions is not None and read.era.kind == "legacy" and read.fit:
+            await self._sessions.handle(incoming, inbound, body)
+        elif read.request is not None:
+            await self._request(incoming, inbound, read.request)
+        elif read.answer is not None:
+            await incoming.answer(read.answer.status, read.answer.body)
+
+    async def _request(self, incoming: Incoming, inbound: Inbound, request: RpcRequest) -> None:
+        stream = ResponseStream(incoming, may_stream=_takes_stream(incoming.headers), cancel_with_client=request.modern)
+        await self._respond(incoming, stream, lambda notify: self._exchange.run(request, inbound, notify))
+
+    async def _batch(self, incoming: Incoming, inbound: Inbound, messages: list[Any]) -> None:
+        if not batches_allowed(incoming.headers):
+            text = f"Batches are only part of protocol version {BATCH_VERSION}"
+            await incoming.answer(400, error_body(None, INVALID_REQUEST, text))
+            return
+
+        async def one(message: Any) -> Answer | None:
+            read = read_message(message, incoming.headers)
+            if read.request is not None:
+                return await self._exchange.run(read.request, inbound, None)
+            return read.answer if read.answer is not None and read.answer.body else None
+
+        stream = ResponseStream(incoming, may_stream=False, cancel_with_client=False)
+        await self._respond(incoming, stream, lambda _notify: run_batch(messages, one))
+
+    async def _respond(
+        self, incoming: Incoming, stream: ResponseStream, work: Callable[[Notify | None], Awaitable[Answer]]
+    ) -> None:
+        try:
+            await stream.run(work)
+        except (NotAuthenticated, InsufficientScope) as error:
+            if stream.started:
+                await stream.end(error_body(None, INTERNAL_ERROR, error.message))
+            else:
+                await incoming.refuse(error, self._resource_metadata)
+
+
+def _unfit(method: str, headers: Headers) -> Answer | None:
+    """What is wrong with a request before anyone looks at who sent it; None when nothing is."""
+    if method != "POST":
+        return None
+    if (declared_length(headers) or 0) > MAX_BODY:
+        return _too_large()
+    if not is_json(headers):
+        return Answer(415, error_body(None, INVALID_REQUEST, "Content-Type must be application/json"))
+    if not _takes(headers, "application/json", "application/*"):
+        text = "Accept must list application/json and text/event-stream"
+        return Answer(406, error_body(None, INVALID_REQUEST, text))
+    return None
+
+
+def _too_large() -> Answer:
+    return Answer(413, error_body(None, INVALID_REQUEST, f"The body is larger than {MAX_BODY} bytes"))
+
+
+def _takes_stream(headers: Headers) -> bool:
+    return _takes(headers, "text/event-stream", "text/*")
+
+
+def _takes(headers: Headers, *kinds: str) -> bool:
+    """Whether the Accept header (absent means anything) takes one of the media types."""
+    accept = headers.get("accept")
+    if accept is None:
+        return True
+    listed = {part.split(";", 1)[0].strip().lower() for part in accept.split(",")}
+    return "*/*" in listed or not listed.isdisjoint(kinds)

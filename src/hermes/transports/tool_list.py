@@ -1,0 +1,124 @@
+"""`tools/list`: each tool shown as MCP shows tools, in pages, built once per set of tools and version."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS
+from mcp_types.methods import serialize_server_result
+
+from hermes.gateway.results import ToolView
+from hermes.platforms.base import Effect, Tool
+
+PAGE_SIZE: Final = 100
+TTL_MS: Final = 5_000
+"""As long as a revoked grant may be remembered (design.md, section 4)."""
+
+_REMEMBERED: Final = 256
+_CLOSED_WORLD: Final = frozenset({"obsidian"})
+"""Platforms whose tools reach nobody else: the vault is the customer's own."""
+
+Pages = list[dict[str, Any]]
+
+
+def hints(tool: Tool) -> dict[str, bool]:
+    """The MCP hints that follow from a tool's effect. Only what overwrites or removes is destructive."""
+    reads = tool.effect is Effect.READ
+    return {
+        "readOnlyHint": reads,
+        "destructiveHint": tool.effect in (Effect.UPDATE, Effect.DELETE),
+        # An update may be an append, so only what is certainly harmless to repeat says so.
+        "idempotentHint": reads or tool.effect is Effect.DELETE,
+        "openWorldHint": tool.platform not in _CLOSED_WORLD,
+    }
+
+
+def shown(view: ToolView) -> dict[str, Any]:
+    """One tool as `tools/list` shows it."""
+    tool = view.tool
+    return {
+        "name": tool.name,
+        "title": tool.title,
+        "description": tool.description,
+        "inputSchema": view.input_schema,
+        "outputSchema": tool.output_schema,
+        "annotations": {"title": tool.title, **hints(tool)},
+    }
+
+
+class ToolList:
+    """Gives the pages of `tools/list`, remembering those of callers who see the same tools."""
+
+    def __init__(self, page_size: int = PAGE_SIZE) -> None:
+        self._page_size = page_size
+        self._known: OrderedDict[tuple[str, bytes], Pages] = OrderedDict()
+
+    def page(self, views: Sequence[ToolView], version: str, cursor: str | None) -> dict[str, Any]:
+        """One page, in the shape of a protocol version.
+
+        Args:
+            views: all that the caller may see.
+            version: of the protocol.
+            cursor: of an earlier page; None or empty for the first.
+
+        Raises:
+            MCPError: -32602, the cursor is none of ours.
+        """
+        pages = self._pages(views, version)
+        index = _decode(cursor) if cursor else 0
+        if not 0 <= index < len(pages):
+            raise bad_cursor()
+        return pages[index]
+
+    def _pages(self, views: Sequence[ToolView], version: str) -> Pages:
+        key = (version, _fingerprint(views))
+        pages = self._known.get(key)
+        if pages is None:
+            pages = self._known[key] = self._build(views, version)
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        else:
+            self._known.move_to_end(key)
+        return pages
+
+    def _build(self, views: Sequence[ToolView], version: str) -> Pages:
+        tools = [shown(view) for view in views]
+        parts = [tools[start : start + self._page_size] for start in range(0, len(tools), self._page_size)] or [[]]
+        pages: Pages = []
+        for number, part in enumerate(parts, start=1):
+            page: dict[str, Any] = {"tools": part, "ttlMs": TTL_MS, "cacheScope": "private", "resultType": "complete"}
+            if number < len(parts):
+                page["nextCursor"] = _encode(number)
+            pages.append(serialize_server_result("tools/list", version, page))
+        return pages
+
+
+def bad_cursor() -> MCPError:
+    return MCPError(code=INVALID_PARAMS, message="Invalid cursor: start again without one")
+
+
+def _fingerprint(views: Sequence[ToolView]) -> bytes:
+    """What distinguishes one caller's list from another's: names, and those schemas that are not the tool's own."""
+    own = [
+        view.tool.name if view.input_schema is view.tool.input_schema else [view.tool.name, view.input_schema]
+        for view in views
+    ]
+    return orjson.dumps(own)
+
+
+def _encode(page: int) -> str:
+    return base64.urlsafe_b64encode(f"page:{page}".encode()).decode()
+
+
+def _decode(cursor: str) -> int:
+    try:
+        word, _, number = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return -1
+    return int(number) if word == "page" and number.isascii() and number.isdigit() and len(number) < 6 else -1
