@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import uuid_utils
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hermes.connections.models import ConnectionRow, Status
 from hermes.crypto import key_id_of
+from hermes.identity.ids import new_id
 from hermes.platforms.base import Account
 from hermes.storage.sql import insert_once
 
@@ -97,7 +97,7 @@ def fail(row: ConnectionRow, reason: str) -> None:
     """Say that the credential no longer works, as the row's next version."""
     row.last_checked_at = touch(row)
     row.status = Status.NEEDS_RECONNECT
-    row.last_error = reason[:_ERROR_LENGTH]
+    row.last_error = "".join(char if char.isprintable() else " " for char in reason[:_ERROR_LENGTH])
 
 
 def touch(row: ConnectionRow) -> datetime:
@@ -114,7 +114,7 @@ def routing_ids(*ids: str | None) -> Sequence[str]:
 def _blank(customer_id: str, platform: str, label: str) -> dict[str, Any]:
     now = datetime.now(UTC)
     return {
-        "id": "con_" + uuid_utils.uuid7().hex,
+        "id": new_id("con"),
         "customer_id": customer_id,
         "platform": platform,
         "label": label,

@@ -12,15 +12,23 @@ from redis.asyncio import Redis
 from hermes.connections.names import version_name
 from hermes.storage.redis import Script
 
-CHANGING_SECONDS = 600
-"""How long a change that was announced but never finished (its process died) keeps the older version out."""
+_CHANGING_SECONDS = 15
+"""How long a change that was announced but never finished (its process died) has an effect."""
 
-TOMBSTONE_SECONDS = 86_400
+_TOMBSTONE_SECONDS = 86_400
 
 _OFFER = Script("""
 local known = tonumber(redis.call('GET', KEYS[2]) or '0') or 0
 if tonumber(ARGV[1]) < known then return 0 end
 redis.call('MSET', KEYS[1], ARGV[2], KEYS[2], ARGV[1])
+return 1
+""")
+
+_ANNOUNCE = Script("""
+local known = tonumber(redis.call('GET', KEYS[2]) or '0') or 0
+if tonumber(ARGV[1]) < known then return 0 end
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[3])
 return 1
 """)
 
@@ -34,15 +42,29 @@ return 1
 
 
 class ServedCredentials:
-    """What lies in Redis under the names of `key_name`."""
+    """What lies in Redis under the names of `key_name`. Each method returns False if a newer version is known already;
+    then it changed nothing."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
     async def offer(self, name: str, version: int, sealed: str) -> bool:
-        """Serve this version, unless a newer one is known. False: it is outdated, and nothing changed."""
-        return bool(await _OFFER(self._redis, [name, version_name(name)], [version, sealed]))
+        """Serve this version."""
+        return bool(await _OFFER(self._redis, _keys(name), [version, sealed]))
 
-    async def withdraw(self, name: str, version: int, seconds: int) -> bool:
-        """Serve nothing, and for so many seconds refuse what is older than `version`, unless a newer one is known."""
-        return bool(await _WITHDRAW(self._redis, [name, version_name(name)], [version, seconds]))
+    async def announce(self, name: str, version: int, *, stop: bool = False) -> bool:
+        """Tell of a version that is about to be committed: nothing older can come back while that goes on.
+
+        What is served now goes on being served for a few seconds more, so that it goes away by itself if this process
+        dies; with `stop` it goes at once.
+        """
+        lasting = 0 if stop else _CHANGING_SECONDS
+        return bool(await _ANNOUNCE(self._redis, _keys(name), [version, lasting, _CHANGING_SECONDS]))
+
+    async def withdraw(self, name: str, version: int) -> bool:
+        """Serve nothing, and for a day let nothing older than `version` come back."""
+        return bool(await _WITHDRAW(self._redis, _keys(name), [version, _TOMBSTONE_SECONDS]))
+
+
+def _keys(name: str) -> list[str]:
+    return [name, version_name(name)]

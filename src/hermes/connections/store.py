@@ -1,8 +1,9 @@
 """Where credentials are kept: SQL is the truth, Redis serves a copy (design.md, section 5).
 
-Every change is one SQL transaction that gives the account its next version. Just before it commits, Redis is told to
-forget what it serves and to refuse anything older than that version; after it, Redis gets the new ciphertext. So a
-process that dies between the two leaves a miss behind, never an outdated secret, and a miss is filled from SQL.
+Every change is one SQL transaction that gives the account its next version. Just before it commits, Redis is told of
+that version: what is served until now goes away by itself (or at once, if nothing is to follow), and nothing older can
+come back. After the commit, Redis gets the new ciphertext. So a process that dies in between soon leaves a miss behind,
+never an outdated secret, and a miss is filled from SQL.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from hermes.connections.models import SHOWN, USABLE, Connection, ConnectionRow, 
 from hermes.connections.names import key_name
 from hermes.connections.routing import Routing
 from hermes.connections.rows import RoutingTaken
-from hermes.connections.served import CHANGING_SECONDS, TOMBSTONE_SECONDS, ServedCredentials
+from hermes.connections.served import ServedCredentials
 from hermes.crypto import Keyring
 from hermes.errors import NeedsReconnect
 from hermes.platforms.base import Account
@@ -77,7 +78,8 @@ class CredentialStore:
                 await rows.refuse_taken(session, *claim)
                 affected = rows.routing_ids(row.routing_id, account.routing_id)
                 rows.fill_in(row, sealed, account)
-                await self._announce(session, name, row, affected)
+                await self._announce(session, row, affected)
+                await self._served.announce(name, row.version)
         except IntegrityError:
             # Two claims of one id at the same moment: both saw it free, and the unique constraint chose the other.
             async with self._database.reading() as session:
@@ -96,8 +98,9 @@ class CredentialStore:
                 return False
             affected = rows.routing_ids(row.routing_id)
             rows.empty(row)
-            await self._announce(session, name, row, affected)
-        await self._settle(platform, affected, self._served.withdraw(name, row.version, TOMBSTONE_SECONDS))
+            await self._announce(session, row, affected)
+            await self._served.announce(name, row.version, stop=True)
+        await self._settle(platform, affected, self._served.withdraw(name, row.version))
         return True
 
     @_run_again
@@ -119,8 +122,9 @@ class CredentialStore:
             if row is None or row.status not in USABLE or (used is not None and row.ciphertext != used):
                 return False
             rows.fail(row, reason)
-            await self._announce(session, name, row, ())
-        await self._settle(platform, (), self._served.withdraw(name, row.version, TOMBSTONE_SECONDS))
+            await self._announce(session, row, ())
+            await self._served.announce(name, row.version, stop=True)
+        await self._settle(platform, (), self._served.withdraw(name, row.version))
         return True
 
     async def load(self, customer_id: str, platform: str, label: str) -> str | None:
@@ -184,15 +188,14 @@ class CredentialStore:
             log.warning("credential_copy_not_filled", credential=name, exc_info=True)
             return True
 
-    async def _announce(self, session: AsyncSession, name: str, row: ConnectionRow, routing_ids: Sequence[str]) -> None:
-        """Write the row, then keep Redis from serving what it was. The last step before the commit."""
+    async def _announce(self, session: AsyncSession, row: ConnectionRow, routing_ids: Sequence[str]) -> None:
+        """Write the row, so that what forbids it does so now, and keep readers from filling what is about to change."""
         await session.flush()
         for routing_id in routing_ids:
             await self._routing.changing(row.platform, routing_id)
-        await self._served.withdraw(name, row.version, CHANGING_SECONDS)
 
     async def _settle(self, platform: str, routing_ids: Sequence[str], serve: Awaitable[bool]) -> None:
-        """Bring Redis up to what was committed. Without it the announcement holds, and misses are filled from SQL."""
+        """Bring Redis up to what was committed. If it cannot be reached, what was announced before holds."""
         try:
             await serve
             for routing_id in routing_ids:
