@@ -40,20 +40,20 @@ class Authenticator:
 
     def __init__(self, verifiers: Iterable[Verifier]) -> None:
         asked = tuple(verifiers)
-        self._verifiers: Mapping[tuple[Surface, CredentialKind], tuple[Verifier, ...]] = {
+        self._verifiers: Mapping[tuple[str, str], tuple[Verifier, ...]] = {
             (surface, kind): tuple(v for v in asked if surface in v.surfaces and kind in v.credentials)
             for surface in get_args(Surface)
             for kind in get_args(CredentialKind)
         }
 
-    async def authenticate(self, headers: Mapping[str, str], *, surface: Surface) -> Caller:
+    async def authenticate(self, headers: Mapping[str, str], surface: str) -> Caller:
         """Say who sent a request.
 
         Of two credentials the `x-api-key` counts, also when it is refused: the other is not tried then.
 
         Args:
             headers: asked for `x-api-key` and `authorization`, in lower case.
-            surface: `mcp` for /mcp, /sse and /messages; `api` for everything else.
+            surface: `mcp` for /mcp, /sse and /messages; `api` for everything else. No credential counts on another.
 
         Raises:
             NotAuthenticated: no credential (`reason` is `missing`), or one that stands for nobody (`invalid`).
@@ -63,7 +63,7 @@ class Authenticator:
         token = headers.get("x-api-key")
         if not token:
             kind, token = "bearer", _bearer(headers.get("authorization"))
-        for verifier in self._verifiers[surface, kind]:
+        for verifier in self._verifiers.get((surface, kind), ()):
             caller = await verifier.verify(token)
             if caller is not None:
                 return caller
