@@ -1,0 +1,180 @@
+"""`hermes serve`: the stores, the jobs, the sandbox if wanted, and one or more processes that answer requests."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import structlog
+import uvicorn
+
+from hermes.app import House, build_app, open_house
+from hermes.sandbox.app import build_sandbox, sandbox_base_urls
+from hermes.sandbox.options import SandboxOptions
+from hermes.sandbox.server import RunningSandbox
+from hermes.settings import Settings
+from hermes.storage.data_folder import Mode
+
+log = structlog.get_logger(__name__)
+
+_BACKLOG = 2048
+_GRACE_SECONDS = 20
+_GC_THRESHOLDS = (50_000, 50, 50)
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """How `hermes serve` was asked to run."""
+
+    workers: int = 1
+    jobs: bool = True
+    sandbox: bool = False
+    sandbox_port: int = 3457
+
+
+async def serve(settings: Settings, options: ServeOptions, welcome: Callable[[House], object]) -> None:
+    """Run until SIGINT or SIGTERM.
+
+    Args:
+        welcome: called (and awaited, if it returns an awaitable) once everything is ready, before the first request.
+
+    Raises:
+        SettingsError, DataFolderError, EvictingRedisError: hermes refuses to start; the message says why.
+    """
+    async with AsyncExitStack() as stack:
+        listening = stack.enter_context(_listen(settings.host, settings.port))
+        if settings.port == 0:
+            settings = settings.model_copy(update={"port": listening.getsockname()[1]})
+        if options.sandbox:
+            settings = await _with_sandbox(settings, options, stack)
+        mode: Mode = "sandbox" if options.sandbox else "live"
+        house = await stack.enter_async_context(open_house(settings, holder="server", mode=mode))
+        if options.jobs:
+            house.queue.start()
+        answer = welcome(house)
+        if asyncio.iscoroutine(answer):
+            await answer
+        if options.workers == 1:
+            await answer_requests(house, listening)
+        else:
+            await _supervise(house.settings, options.workers, listening)
+
+
+async def answer_requests(house: House, listening: socket.socket) -> None:
+    """Answer requests on a bound socket until the process is told to stop; then finish what has begun."""
+    config = uvicorn.Config(
+        build_app(house),
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=bool(house.settings.trusted_proxies),
+        forwarded_allow_ips=list(house.settings.trusted_proxies),
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        timeout_keep_alive=75,
+        backlog=_BACKLOG,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    # What start-up made lives as long as the process: the collector need not look at it again (reference: gc.freeze).
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
+    await uvicorn.Server(config).serve(sockets=[listening])
+
+
+async def serve_child(settings: Settings, descriptor: int) -> None:
+    """One of several processes that answer requests on the parent's socket."""
+    _end_with_parent()
+    with socket.socket(fileno=descriptor) as listening:
+        async with open_house(settings, holder="command") as house:
+            await answer_requests(house, listening)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((host, port))
+    listening.listen(_BACKLOG)
+    listening.set_inheritable(True)
+    return listening
+
+
+async def _with_sandbox(settings: Settings, options: ServeOptions, stack: AsyncExitStack) -> Settings:
+    """Start the stand-ins and point every platform at them, whatever the environment says."""
+    told = SandboxOptions.from_settings(settings)
+    sandbox = await stack.enter_async_context(RunningSandbox(build_sandbox(told), port=options.sandbox_port))
+    urls = {f"{name.upper()}_API_BASE_URL": url for name, url in sandbox_base_urls(sandbox.origin).items()}
+    secrets = {"META_APP_SECRET": told.meta_app_secret, "WHATSAPP_VERIFY_TOKEN": told.whatsapp_verify_token}
+    environ = {**settings.environ, **urls, **secrets, "SANDBOX_ORIGIN": sandbox.origin}
+    return Settings(
+        **{
+            **{name: getattr(settings, name) for name in Settings.model_fields},
+            "meta_app_secret": told.meta_app_secret,
+            "whatsapp_verify_token": told.whatsapp_verify_token,
+            "environ": environ,
+        }
+    )
+
+
+async def _supervise(settings: Settings, workers: int, listening: socket.socket) -> None:
+    """Keep `workers` processes answering until this one is told to stop."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    children = [asyncio.create_task(_keep_child(settings, listening, stop)) for _ in range(workers)]
+    await stop.wait()
+    await asyncio.gather(*children)
+
+
+async def _keep_child(settings: Settings, listening: socket.socket, stop: asyncio.Event) -> None:
+    environ = {**os.environ, **settings.environ, **_as_environ(settings)}
+    while not stop.is_set():
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "hermes", "serve-child", str(listening.fileno()), env=environ,
+            pass_fds=(listening.fileno(),),
+        )  # fmt: skip
+        ended, stopping = asyncio.create_task(child.wait()), asyncio.create_task(stop.wait())
+        await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            if child.returncode is None:
+                child.send_signal(signal.SIGTERM)
+            await ended
+        else:
+            stopping.cancel()
+            log.error("server_process_ended", status=child.returncode)
+            # Not at once again and again when it cannot even start; a stop does not wait for this.
+            await asyncio.wait({asyncio.create_task(stop.wait())}, timeout=1)
+
+
+def _as_environ(settings: Settings) -> dict[str, str]:
+    """The settings as the environment of a child, with what the command line and the first start changed."""
+    values = {
+        "PUBLIC_URL": settings.public_url,
+        "DATA_DIR": str(settings.data_dir.resolve()),
+        "LOG_LEVEL": settings.log_level,
+        "LOG_FORMAT": settings.log_format,
+    }
+    for name in ("mcp_api_key", "credential_encryption_key", "jwt_secret", "meta_app_secret", "whatsapp_verify_token"):
+        value = getattr(settings, name)
+        if value is not None:
+            values[name.upper()] = value.get_secret_value()
+    return values
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process when the parent dies, however it dies (prctl(2))."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
