@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -160,9 +160,9 @@ class JobQueue:
             return
         self._stop.set()
         _, late = await asyncio.wait([self._runner], timeout=self._grace)
-        for running in list(self._running) if late else ():
-            running.cancel()
-        await asyncio.wait([self._runner])
+        if late:
+            self._cancel(frozenset(self._running))
+            await asyncio.wait([self._runner])
         self._runner = None
 
     async def _keep_working(self) -> None:
@@ -181,7 +181,21 @@ class JobQueue:
                     await asyncio.wait_for(self._stop.wait(), pause)
 
     def _worker(self, stop: asyncio.Event) -> StreaqWorker:
-        return StreaqWorker(self._redis_url, concurrency=self._concurrency, claim_after=self._claim_after, stop=stop)
+        return StreaqWorker(
+            self._redis_url,
+            concurrency=self._concurrency,
+            claim_after=self._claim_after,
+            stop=stop,
+            lost=self._lost,
+        )
+
+    def _lost(self) -> None:
+        # a worker without Redis ends only after its jobs, so it gives them the time for which nobody else takes them
+        asyncio.get_running_loop().call_later(self._claim_after / 2, self._cancel, frozenset(self._running))
+
+    def _cancel(self, jobs: Iterable[asyncio.Task[None]]) -> None:
+        for job in jobs:
+            job.cancel()
 
     def _register(self, worker: StreaqWorker, job: _Job) -> None:
         async def run(*ids: str | int) -> None:
@@ -208,9 +222,10 @@ class JobQueue:
         try:
             await running
         except asyncio.CancelledError:
-            if self._stop.is_set() and running.cancelled():
-                raise StreaqRetry(delay=0) from None
-            raise
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise
+            raise StreaqRetry(delay=0) from None  # `_cancel` ended the job: put it back
         except RetryLater as wish:
             raise self._retry(job, context, wish.delay) from None
         except Exception:  # noqa: BLE001  (whatever a job raises is its failure, and is logged)

@@ -26,7 +26,16 @@ class StreaqWorker(Worker[None]):
     Its messages are JSON. It takes a job whose worker has not renewed its claim for `claim_after` seconds.
     """
 
-    def __init__(self, redis_url: str, *, concurrency: int, claim_after: float, stop: asyncio.Event) -> None:
+    def __init__(
+        self,
+        redis_url: str,
+        *,
+        concurrency: int,
+        claim_after: float,
+        stop: asyncio.Event,
+        lost: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Prepare one run: `stop` ends it, `lost` is called when Redis is gone while it runs."""
         super().__init__(
             redis_url=redis_url,
             concurrency=concurrency,
@@ -36,6 +45,7 @@ class StreaqWorker(Worker[None]):
             idle_timeout=timedelta(seconds=claim_after),
         )
         self._stop = stop
+        self._lost = lost
         # a message that waits in this process is claimed again by this process after `claim_after` and would run twice
         self.prefetch = concurrency
         self._move_keys(f"{REDIS_PREFIX}{PREFIX}", PREFIX)
@@ -54,6 +64,14 @@ class StreaqWorker(Worker[None]):
         """
         await self._stop.wait()
         scope.cancel()
+
+    async def schedule_delayed_tasks(self) -> None:
+        """As streaq's own; it lasts as long as the worker takes jobs, so its end tells why the worker stops."""
+        try:
+            await super().schedule_delayed_tasks()
+        finally:
+            if not self._stop.is_set():
+                self._lost()
 
     async def renew_idle_timeouts(self, scope: CancelScope) -> None:
         """Renew claims several times before they lapse; streaq's own does it once, at nine tenths of the time, so that
