@@ -21,6 +21,7 @@ def success(result: CallResult) -> dict[str, Any]:
         "content": [{"type": "text", "text": orjson.dumps(result.structured).decode()}],
         "structuredContent": result.structured,
         "isError": False,
+        "resultType": "complete",
         "_meta": {CALL_ID_KEY: result.call_id},
     }
 
@@ -35,6 +36,7 @@ def failure(error: HermesError) -> dict[str, Any]:
     return {
         "content": [{"type": "text", "text": error_text(error)}],
         "isError": True,
+        "resultType": "complete",
         "_meta": {ERROR_KEY: orjson.loads(orjson.dumps(error.as_dict(), default=str))},
     }
 

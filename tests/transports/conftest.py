@@ -1,0 +1,210 @@
+"""A toy house for the transports' tests: a small catalogue, a gateway that runs it, two customers, real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import httpx2
+import pytest
+import uvicorn
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from pydantic import BaseModel, SecretStr
+from pydantic import ValidationError as PydanticError
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.routing import BaseRoute
+
+from hermes.errors import HermesError, InvalidArguments, NotAuthenticated, Suspended, UnknownTool
+from hermes.gateway.call import Gateway
+from hermes.gateway.results import CallOptions, CallResult, ToolView
+from hermes.identity.caller import Caller, Grants, Via
+from hermes.observability.logs import RequestLog
+from hermes.platforms.base import Credentials, Effect, PasteToken, Platform
+from hermes.platforms.catalog import Catalog
+from hermes.settings import Settings
+from hermes.transports.mcp import McpTransport
+
+ALICE, BOB, SUSPENDED = "key-alice", "key-bob", "key-suspended"
+
+
+class ToyCredentials(Credentials):
+    token: SecretStr
+
+
+class Echo(BaseModel):
+    said: str
+    times: int | None = None
+    tags: list[str] | None = None
+
+
+def toy_catalog() -> Catalog:
+    toy: Platform[Any, Any] = Platform(
+        "toy", title="Toy", credentials=ToyCredentials, connect=PasteToken(help_url="", steps=()), open=lambda *_: None
+    )
+
+    @toy.tool(Effect.READ, rest="GET /me")
+    async def get_me(api: Any) -> Echo:
+        """Say who I am."""
+        return Echo(said="me")
+
+    @toy.tool(Effect.READ, rest="GET /echo")
+    async def get_echo(api: Any, text: str, times: int = 1, tags: list[str] | None = None) -> Echo:
+        """Give back what was asked for."""
+        return Echo(said=text, times=times, tags=tags)
+
+    @toy.tool(Effect.SEND, rest="POST /message")
+    async def send_message(api: Any, text: str) -> Echo:
+        """Send a text.
+
+        Source: none."""
+        return Echo(said=text)
+
+    @toy.tool(Effect.UPDATE, rest="PUT /message")
+    async def edit_message(api: Any, text: str) -> Echo:
+        """Change a text."""
+        return Echo(said=text)
+
+    return Catalog([toy])
+
+
+class ToyGateway(Gateway):
+    """Runs the toy tools without anything behind them; `on` replaces one by name."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.calls: list[tuple[Caller, str, dict[str, Any], CallOptions]] = []
+        self.hidden: set[str] = set()
+        self.on: dict[str, Callable[[dict[str, Any], CallOptions], Awaitable[dict[str, Any]]]] = {}
+
+    async def tools(self, caller: Caller) -> list[ToolView]:
+        return [
+            ToolView(tool=tool, input_schema=tool.input_schema)
+            for tool in self.catalog.tools.values()
+            if tool.name not in self.hidden
+        ]
+
+    async def call(self, caller: Caller, name: str, arguments: Mapping[str, Any], options: CallOptions) -> CallResult:
+        tool = self.catalog.tools.get(name)
+        if tool is None or name in self.hidden:
+            raise UnknownTool(f"There is no tool {name!r}.")
+        self.calls.append((caller, name, dict(arguments), options))
+        if name in self.on:
+            return CallResult(call_id="call-1", structured=await self.on[name](dict(arguments), options))
+        try:
+            checked = tool.validate_query(arguments) if options.query else tool.validate(arguments)
+        except PydanticError as error:
+            fields = [{"field": str(item["loc"][0]), "problem": item["msg"]} for item in error.errors()]
+            raise InvalidArguments("Some arguments do not fit.", fields=fields) from None
+        result = await tool.function(None, **{name: getattr(checked, name) for name in type(checked).model_fields})
+        return CallResult(call_id="call-1", structured=result.model_dump(mode="json", exclude_none=True))
+
+
+def raising(error: HermesError) -> Callable[[dict[str, Any], CallOptions], Awaitable[dict[str, Any]]]:
+    async def run(_arguments: dict[str, Any], _options: CallOptions) -> dict[str, Any]:
+        raise error
+
+    return run
+
+
+class ToyAuthenticator:
+    """Two customers and a suspended one, by key; `revoked` keys are unknown from then on."""
+
+    def __init__(self) -> None:
+        self.revoked: set[str] = set()
+
+    async def authenticate(self, headers: Headers, surface: str = "mcp") -> Caller:
+        key = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
+        if key == SUSPENDED:
+            raise Suspended("This customer is suspended.")
+        if key not in (ALICE, BOB) or key in self.revoked:
+            raise NotAuthenticated("Say who you are: send an API key.")
+        name = key.removeprefix("key-")
+        return Caller("customer", name, Via.API_KEY, f"id-{name}", Grants.everything(), "free")
+
+
+@asynccontextmanager
+async def serving(app: Any) -> AsyncIterator[str]:
+    """Serve an ASGI app on a loopback port; gives its base URL."""
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=1))
+    task = asyncio.create_task(server.serve(sockets=[sock]))
+    try:
+        while not server.started:
+            if task.done():
+                task.result()
+            await asyncio.sleep(0)
+        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
+        sock.close()
+
+
+class House:
+    """The toy parts, and ways to open and reach them."""
+
+    def __init__(self) -> None:
+        self.catalog = toy_catalog()
+        self.gateway = ToyGateway(self.catalog)
+        self.authenticator = ToyAuthenticator()
+        self.stack = AsyncExitStack()
+
+    async def __aenter__(self) -> House:
+        return self
+
+    async def __aexit__(self, *exc: Any) -> None:
+        await self.stack.__aexit__(*exc)
+
+    def mcp(self, **settings: Any) -> McpTransport:
+        return McpTransport(Settings(**settings), self.gateway, self.authenticator, version="1.2.3")
+
+    async def open_mcp(self, **settings: Any) -> str:
+        transport = self.mcp(**settings)
+        return await self.open(transport.routes(), transport.run)
+
+    async def open(self, routes: list[BaseRoute], run: Callable[[], Any] | None = None) -> str:
+        """Serve routes; gives the base URL."""
+        app = Starlette(routes=routes, lifespan=(lambda _app: run()) if run else None)
+        return await self.stack.enter_async_context(serving(RequestLog(app)))
+
+    async def http(self, base: str, key: str | None = ALICE) -> httpx2.AsyncClient:
+        headers = {"x-api-key": key} if key else {}
+        return await self.stack.enter_async_context(httpx2.AsyncClient(base_url=base, headers=headers, timeout=20))
+
+    async def client(self, base: str, mode: str, key: str = ALICE) -> Client:
+        http = await self.http(base, key)
+        return await self.stack.enter_async_context(
+            Client(streamable_http_client(f"{base}/mcp", http_client=http), mode=mode)
+        )
+
+
+@pytest.fixture
+def house() -> House:
+    """To be entered by the test itself: the clients' cancel scopes belong to its task."""
+    return House()
+
+
+@pytest.fixture
+def fails() -> Callable[[HermesError], Callable[[dict[str, Any], CallOptions], Awaitable[dict[str, Any]]]]:
+    return raising
+
+
+@pytest.fixture
+def toy_app(house: House) -> Any:
+    """The front of /mcp without a server around it."""
+    return RequestLog(Starlette(routes=house.mcp().routes()))
+
+
+@pytest.fixture
+async def direct(toy_app: Any) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client that talks to /mcp in-process, as Alice."""
+    transport = httpx2.ASGITransport(app=toy_app)
+    base, headers = "http://127.0.0.1:3456", {"x-api-key": ALICE}
+    async with httpx2.AsyncClient(transport=transport, base_url=base, headers=headers) as client:
+        yield client
