@@ -1,4 +1,6 @@
-"""Names under which credentials are kept. A name is the Redis key, and the associated data of what lies under it."""
+"""Names: those under which credentials are kept, and those that platforms give their accounts.
+
+A credential's name is its Redis key, and the associated data of what lies under it."""
 
 from __future__ import annotations
 
@@ -30,3 +32,8 @@ def key_name(customer_id: str, platform: str, label: str) -> str:
 def version_name(name: str) -> str:
     """The side key that holds the version of the credential called `name`."""
     return _VERSION_PREFIX + name.removeprefix(_PREFIX)
+
+
+def printable(text: str, length: int = 500) -> str:
+    """A platform's words on one line: bounded, without control, zero-width and bidirectional characters."""
+    return "".join(char if char.isprintable() else " " for char in text[:length]).strip()

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hermes.connections.models import ConnectionRow, Status
+from hermes.connections.names import printable
 from hermes.crypto import key_id_of
 from hermes.identity.ids import new_id
 from hermes.platforms.base import Account
@@ -78,7 +79,7 @@ def fill_in(row: ConnectionRow, sealed: str, account: Account) -> None:
     row.status = Status.CONNECTED
     row.ciphertext, row.key_id = sealed, key_id_of(sealed)
     row.external_id, row.routing_id = account.id, account.routing_id
-    row.display_name = account.name[:_NAME_LENGTH] if account.name else None
+    row.display_name = printable(account.name, _NAME_LENGTH) if account.name else None
     row.scopes, row.expires_at = list(account.scopes), account.expires_at
     row.last_checked_at = row.last_success_at = now
     row.last_error = None
@@ -97,7 +98,7 @@ def fail(row: ConnectionRow, reason: str) -> None:
     """Say that the credential no longer works, as the row's next version."""
     row.last_checked_at = touch(row)
     row.status = Status.NEEDS_RECONNECT
-    row.last_error = "".join(char if char.isprintable() else " " for char in reason[:_ERROR_LENGTH])
+    row.last_error = printable(reason, _ERROR_LENGTH)
 
 
 def touch(row: ConnectionRow) -> datetime:

@@ -1,0 +1,178 @@
+"""`/api/connect/…` and `/api/connections`: a customer's linked accounts, and the operator's look at one customer's."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+import orjson
+from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import BaseModel, Field
+
+from hermes.connections.names import LABEL_RULE
+from hermes.connections.service import Connections
+from hermes.errors import InvalidArguments, PayloadTooLarge
+from hermes.identity.caller import Caller
+from hermes.platforms.base import DEFAULT_ACCOUNT
+from hermes.platforms.catalog import Catalog
+
+_MAX_BODY: Final = 64 * 1024
+_ADMIN: Final = "/api/admin/customers/{customer_id}"
+_JSON_BODY: Final = "Send the credentials as one JSON object (Content-Type: application/json)."
+
+PlatformId = Annotated[str, Path(description="A platform's id, e.g. `telegram`.")]
+AccountLabel = Annotated[
+    str | None, Query(description=f"The account's label ({LABEL_RULE}); needed if there are several.")
+]
+
+
+class Connected(BaseModel):
+    """The account is linked. `account` is its label, `name` what the platform calls it."""
+
+    connected: bool = True
+    platform: str
+    account: str
+    status: str
+    external_id: str | None
+    display_name: str | None
+    scopes: list[str]
+    expires_at: datetime | None
+
+
+class Disconnected(BaseModel):
+    """The account is no longer linked; its credential is forgotten."""
+
+    disconnected: bool = True
+    platform: str
+    account: str
+
+
+class ConnectionDetail(BaseModel):
+    """One linked account. `status`: connected, expiring, needs_reconnect or incomplete."""
+
+    platform: str
+    account: str
+    status: str
+    external_id: str | None
+    display_name: str | None
+    scopes: list[str]
+    expires_at: datetime | None
+    last_checked_at: datetime | None
+    last_success_at: datetime | None
+    last_error: str | None
+    connected_at: datetime | None
+
+
+class ConnectionsOverview(BaseModel):
+    """For every platform whether an account of it works, and the details of each account."""
+
+    customer_id: str = Field(alias="customerId")
+    connections: dict[str, bool]
+    details: list[ConnectionDetail]
+
+
+def build_router(
+    connections: Connections, catalog: Catalog, current_caller: Callable[..., Any], acting_for: Callable[..., Any]
+) -> APIRouter:
+    """The routes.
+
+    Args:
+        connections: what can be done.
+        catalog: for the description of each platform's credentials.
+        current_caller: dependency that gives the caller.
+        acting_for: dependency that gives the operator acting for the customer in the path.
+    """
+    router = APIRouter(tags=["connections"])
+    described = {"requestBody": _request_body(catalog)}
+
+    @router.post("/api/connect/{platform}", openapi_extra=described)
+    async def connect(
+        platform: PlatformId, request: Request, caller: Annotated[Caller, Depends(current_caller)]
+    ) -> Connected:
+        """Link an account: the credentials are tried at the platform, then kept encrypted."""
+        return await _connect(connections, caller, platform, request)
+
+    @router.get("/api/connections")
+    async def overview(caller: Annotated[Caller, Depends(current_caller)]) -> ConnectionsOverview:
+        """Your linked accounts."""
+        return ConnectionsOverview.model_validate(await connections.overview(caller))
+
+    @router.delete("/api/connections/{platform}")
+    async def disconnect(
+        platform: PlatformId, caller: Annotated[Caller, Depends(current_caller)], account: AccountLabel = None
+    ) -> Disconnected:
+        """Unlink one account and forget its credential."""
+        return Disconnected(platform=platform, account=await connections.disconnect(caller, platform, account))
+
+    @router.post(f"{_ADMIN}/connect/{{platform}}", openapi_extra=described)
+    async def connect_for(
+        platform: PlatformId, request: Request, caller: Annotated[Caller, Depends(acting_for)]
+    ) -> Connected:
+        """Link an account for a customer."""
+        return await _connect(connections, caller, platform, request)
+
+    @router.get(f"{_ADMIN}/connections")
+    async def overview_of(caller: Annotated[Caller, Depends(acting_for)]) -> ConnectionsOverview:
+        """A customer's linked accounts."""
+        return ConnectionsOverview.model_validate(await connections.overview(caller))
+
+    @router.delete(f"{_ADMIN}/connections/{{platform}}")
+    async def disconnect_for(
+        platform: PlatformId, caller: Annotated[Caller, Depends(acting_for)], account: AccountLabel = None
+    ) -> Disconnected:
+        """Unlink one account of a customer."""
+        return Disconnected(platform=platform, account=await connections.disconnect(caller, platform, account))
+
+    return router
+
+
+async def _connect(connections: Connections, caller: Caller, platform: str, request: Request) -> Connected:
+    body = await _json_object(request)
+    label = body.pop("account", DEFAULT_ACCOUNT)
+    if not isinstance(label, str):
+        raise InvalidArguments(
+            "`account` is the account's label, a text.",
+            fields=[{"field": "account", "problem": f"must be {LABEL_RULE}"}],
+        )
+    connection = await connections.connect(caller, platform, body, label)
+    return Connected.model_validate(connection.as_dict())
+
+
+async def _json_object(request: Request) -> dict[str, Any]:
+    """The body, read here and not by FastAPI, whose errors repeat what was sent.
+
+    Raises:
+        InvalidArguments: it is not a JSON object.
+        PayloadTooLarge: it is longer than any credentials are.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise InvalidArguments(_JSON_BODY)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY:
+            raise PayloadTooLarge(f"Credentials are at most {_MAX_BODY // 1024} KiB long.")
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        parsed = None
+    if not isinstance(parsed, dict):
+        raise InvalidArguments(_JSON_BODY)
+    return parsed
+
+
+def _request_body(catalog: Catalog) -> dict[str, Any]:
+    """The OpenAPI description of the body: each platform's credentials, and the label."""
+    account = {
+        "type": "string",
+        "pattern": "^[a-z0-9_-]{1,32}$",
+        "default": DEFAULT_ACCOUNT,
+        "description": "The account's label, where several are to be linked.",
+    }
+    schemas = []
+    for platform in catalog:
+        schema = platform.credentials.model_json_schema(by_alias=True)
+        schema["title"] = platform.title
+        schema["properties"] = schema.get("properties", {}) | {"account": account}
+        schemas.append(schema)
+    return {"required": True, "content": {"application/json": {"schema": {"oneOf": schemas}}}}

@@ -1,0 +1,263 @@
+"""Linking and unlinking customers' accounts. The only writer of connections besides key rotation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+import structlog
+from pydantic import ValidationError
+from redis.exceptions import RedisError
+
+from hermes.connections.models import Connection, Status
+from hermes.connections.names import LABEL, LABEL_RULE
+from hermes.connections.probing import Prober, read_credentials
+from hermes.connections.store import CredentialStore, RoutingTaken
+from hermes.errors import Conflict, HermesError, InvalidArguments, NotFound, NotGranted
+from hermes.identity.caller import OPERATOR_ID, Caller
+from hermes.platforms.base import DEFAULT_ACCOUNT, Env
+from hermes.platforms.catalog import AnyPlatform, Catalog
+from hermes.settings import Settings
+
+CONNECT = "connection.connect"
+DISCONNECT = "connection.disconnect"
+
+log = structlog.get_logger(__name__)
+
+
+class AuditWriter(Protocol):
+    """Leaves a line in the customer's trail."""
+
+    async def record(
+        self,
+        customer_id: str,
+        caller: Caller,
+        action: str,
+        platform: str,
+        account: str | None,
+        outcome: Literal["success", "error", "denied"],
+    ) -> None: ...
+
+
+class Connections:
+    """What can be done with linked accounts. A caller acts on those of `caller.customer_id`, and on nobody else's."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        store: CredentialStore,
+        prober: Prober,
+        audit: AuditWriter,
+        settings: Settings,
+        *,
+        plan_includes: Callable[[Caller, str], bool],
+    ) -> None:
+        """Take what is needed; `plan_includes(caller, platform)` says whether the customer's plan has the platform."""
+        self._catalog = catalog
+        self._store = store
+        self._prober = prober
+        self._audit = audit
+        self._settings = settings
+        self._plan_includes = plan_includes
+
+    async def connect(
+        self, caller: Caller, platform: str, credentials: Mapping[str, Any], label: str = DEFAULT_ACCOUNT
+    ) -> Connection:
+        """Link an account: check the credentials, try them at the platform, then keep them. Linking it again replaces.
+
+        Args:
+            caller: whose account it becomes.
+            platform: the platform's id.
+            credentials: the platform's credential fields, camelCase or snake_case.
+            label: the account's name among the customer's accounts on that platform.
+
+        Raises:
+            NotFound: no such platform.
+            NotGranted: the key or plan does not reach it, or the caller is the operator in single-user mode.
+            InvalidArguments: label or credentials do not fit.
+            PlatformRejected: the platform does not accept the credentials.
+            PlatformUnavailable: the platform did not answer.
+            Conflict: the phone number is linked elsewhere.
+        """
+        declared = self._platform(platform)
+        self._refuse_single_user(caller, declared)
+        self._need_write(caller, declared)
+        if not self._plan_includes(caller, platform):
+            raise NotGranted(
+                f"The plan {caller.plan} does not include {declared.title}. The operator can change it "
+                "(`hermes customers set-plan`).",
+                platform=platform,
+            )
+        checked = read_credentials(declared, credentials)
+        _check_label(label)
+        try:
+            account = await self._prober.probe(caller.customer_id, declared, label, checked)
+            connection = await self._store.put(caller.customer_id, platform, label, checked.to_json(), account)
+        except RoutingTaken as taken:
+            await self._record(caller, CONNECT, platform, label, "denied")
+            raise _taken(declared, taken) from None
+        except HermesError:
+            await self._record(caller, CONNECT, platform, label, "error")
+            raise
+        await self._record(caller, CONNECT, platform, label, "success")
+        log.info("account_connected", customer_id=caller.customer_id, platform=platform, account=label)
+        return connection
+
+    async def disconnect(self, caller: Caller, platform: str, label: str | None = None) -> str:
+        """Unlink one account and forget its credential.
+
+        Args:
+            caller: whose account it is.
+            platform: the platform's id.
+            label: which account; needed only where there are several.
+
+        Returns:
+            The label of the account that was unlinked.
+
+        Raises:
+            NotFound: no such platform or account.
+            NotGranted: the key does not reach it, or the caller is the operator in single-user mode.
+            InvalidArguments: there are several accounts and none was named; the error lists them.
+        """
+        declared = self._platform(platform)
+        self._refuse_single_user(caller, declared)
+        self._need_write(caller, declared)
+        linked = [item.label for item in await self._store.connections(caller.customer_id) if item.platform == platform]
+        chosen = _choose(declared, linked, label)
+        if not await self._store.remove(caller.customer_id, platform, chosen):
+            raise NotFound(f"The {declared.title} account {chosen!r} is not linked any more.", platform=platform)
+        await self._record(caller, DISCONNECT, platform, chosen, "success")
+        log.info("account_disconnected", customer_id=caller.customer_id, platform=platform, account=chosen)
+        return chosen
+
+    async def list(self, customer_id: str) -> Sequence[Connection]:
+        """All linked accounts of a customer. One query."""
+        return await self._store.connections(customer_id)
+
+    async def of_caller(self, caller: Caller) -> Sequence[Connection]:
+        """The caller's linked accounts; for the operator in single-user mode, those of the environment."""
+        return self._from_environ() if caller.single_user else await self.list(caller.customer_id)
+
+    async def overview(self, caller: Caller) -> dict[str, Any]:
+        """What `GET /api/connections` answers: for every platform whether an account works, and the details of each."""
+        linked = [item for item in await self.of_caller(caller) if item.platform in self._catalog.platforms]
+        usable = {item.platform for item in linked if item.usable}
+        return {
+            "customerId": caller.customer_id,
+            "connections": {platform.id: platform.id in usable for platform in self._catalog},
+            "details": [item.as_dict() for item in linked],
+        }
+
+    async def accounts(self, customer_id: str) -> Mapping[str, Sequence[str]]:
+        """Platform → labels of the customer's linked accounts, the default one first. One query."""
+        labels: dict[str, list[str]] = {}
+        for platform, label in await self._store.labels(customer_id):
+            labels.setdefault(platform, []).append(label)
+        return {platform: sorted(each, key=lambda label: label != DEFAULT_ACCOUNT) for platform, each in labels.items()}
+
+    async def mark_needs_reconnect(
+        self, customer_id: str, platform: str, label: str, reason: str, used: str | None = None
+    ) -> None:
+        """Remember that the platform no longer accepts the account's credential; calls are told so from now on.
+
+        Args:
+            customer_id: whose account it is.
+            platform: the platform's id.
+            label: the account's label.
+            reason: in words for the customer; no secret.
+            used: the sealed credential that failed. One that was linked meanwhile is left alone.
+        """
+        if await self._store.mark_needs_reconnect(customer_id, platform, label, reason, used):
+            log.warning("account_needs_reconnect", customer_id=customer_id, platform=platform, account=label)
+
+    def _platform(self, platform: str) -> AnyPlatform:
+        declared = self._catalog.platforms.get(platform)
+        if declared is None:
+            raise NotFound(f"There is no such platform; there are {', '.join(self._catalog.platforms)}.")
+        return declared
+
+    def _refuse_single_user(self, caller: Caller, platform: AnyPlatform) -> None:
+        if caller.single_user:
+            raise NotGranted(
+                f"The operator's own {platform.title} account comes from the environment "
+                f"({', '.join(_variables(platform)) or 'see the documentation'}). To link a customer's account, use "
+                f"{self._settings.public_url}/api/admin/customers/{{id}}/connect/{platform.id}.",
+                platform=platform.id,
+            )
+
+    def _need_write(self, caller: Caller, platform: AnyPlatform) -> None:
+        if not caller.grants.allow(platform.id, "write"):
+            raise NotGranted(
+                f"This key may not change {platform.title} connections; use one that has the grant "
+                f"{platform.id}:write.",
+                platform=platform.id,
+            )
+
+    def _from_environ(self) -> Sequence[Connection]:
+        found: list[Connection] = []
+        for platform in self._catalog:
+            try:
+                labels = list(platform.environ_accounts(self._settings))
+                status, error = Status.CONNECTED, None
+            except ValidationError:
+                labels, status = [DEFAULT_ACCOUNT], Status.INCOMPLETE
+                error = f"Some of {', '.join(_variables(platform))} are missing or malformed."
+            found += [Connection(OPERATOR_ID, platform.id, label, status, last_error=error) for label in labels]
+        return found
+
+    async def _record(
+        self, caller: Caller, action: str, platform: str, label: str, outcome: Literal["success", "error", "denied"]
+    ) -> None:
+        try:
+            await self._audit.record(caller.customer_id, caller, action, platform, label, outcome)
+        except (RedisError, TimeoutError):
+            # What was done is done: saying that it failed would be the greater lie.
+            log.error("action_not_audited", customer_id=caller.customer_id, action=action, outcome=outcome)
+
+
+def _check_label(label: str) -> None:
+    if not LABEL.fullmatch(label):
+        raise InvalidArguments(
+            f"An account's label is {LABEL_RULE}.", fields=[{"field": "account", "problem": f"must be {LABEL_RULE}"}]
+        )
+
+
+def _choose(platform: AnyPlatform, linked: list[str], label: str | None) -> str:
+    listed = ", ".join(linked)
+    if label is None and len(linked) == 1:
+        return linked[0]
+    if not linked:
+        raise NotFound(f"No {platform.title} account is linked.", platform=platform.id)
+    if label is None:
+        raise InvalidArguments(
+            f"Several {platform.title} accounts are linked; say which one with `account`: {listed}.",
+            fields=[{"field": "account", "problem": f"must be one of {listed}"}],
+            accounts=linked,
+        )
+    if label not in linked:
+        raise NotFound(
+            f"No {platform.title} account is linked under that label; there are {listed}.",
+            platform=platform.id,
+            accounts=linked,
+        )
+    return label
+
+
+def _taken(platform: AnyPlatform, taken: RoutingTaken) -> Conflict:
+    if taken.label is not None:
+        return Conflict(
+            f"This {platform.title} number is already linked as your account {taken.label!r}. Connect it again under "
+            "that label, or disconnect that account first.",
+            platform=platform.id,
+            account=taken.label,
+        )
+    return Conflict(
+        f"This {platform.title} number is already linked elsewhere on this server. Disconnect it there first, or ask "
+        "the operator of this server to release it.",
+        platform=platform.id,
+    )
+
+
+def _variables(platform: AnyPlatform) -> list[str]:
+    fields = platform.credentials.model_fields.values()
+    return [mark.name for info in fields for mark in info.metadata if isinstance(mark, Env)]
