@@ -89,8 +89,8 @@ class House:
         self.clock.append(0)
         for label, token in (accounts or {"default": "secret"}).items():
             plaintext = ToyCredentials(token=SecretStr(token)).to_json()
-            await self.store.put(created.customer.id, "toy", label, plaintext, Account(id=token))
-        return await self.callers.from_api_key(created.api_key)
+            await self.store.put(created.row.id, "toy", label, plaintext, Account(id=token))
+        return await self.callers.from_api_key(created.key.secret)
 
     async def lines(self, caller: Caller) -> list[dict[str, Any]]:
         """The caller's audit lines, newest first."""
@@ -193,9 +193,7 @@ async def house(database: Database, redis: Redis, settings: Settings) -> AsyncIt
     upstream = Upstream()
     linked = Linked(store)
     ports = NoPorts()
-    accounts = Accounts(
-        catalog, settings, store, linked, upstream, Ports(ports, ports), key_name=key_name
-    )
+    accounts = Accounts(catalog, settings, store, linked, upstream, Ports(ports, ports), key_name=key_name)
     gateway = Gateway(catalog, accounts, admissions, quotas, callers, Answers(keyring))
     trail = Trail(redis)
     yield House(

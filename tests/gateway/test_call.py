@@ -57,7 +57,9 @@ FAILURES: list[tuple[str, str, Any, type[HermesError], str]] = [
 
 
 @pytest.mark.parametrize(("tool", "fault", "kind", "outcome"), [f[1:] for f in FAILURES], ids=[f[0] for f in FAILURES])
-async def test_a_failed_call_is_audited_and_not_charged(house, options, monkeypatch, tool, fault, kind, outcome) -> None:
+async def test_a_failed_call_is_audited_and_not_charged(
+    house, options, monkeypatch, tool, fault, kind, outcome
+) -> None:
     monkeypatch.setattr("hermes.gateway.call._BACKSTOP_SECONDS", 0.01)
     caller = await house.customer()
 
@@ -161,7 +163,7 @@ async def test_a_damaged_credential_says_reconnect(house, options, damage) -> No
 
 async def test_the_round_trip_budget(house, options, database: Database, monkeypatch) -> None:
     created = await house.customers.create("budget@example.com", plan="growth")
-    caller = await house.callers.from_api_key(created.api_key)
+    caller = await house.callers.from_api_key(created.key.secret)
     await house.store.put(caller.customer_id, "toy", "default", b'{"token":"t"}', _account())
     await house.gateway.call(caller, "toy_read", {"text": "warm"}, options())
     commands: list[str] = []
@@ -174,7 +176,7 @@ async def test_the_round_trip_budget(house, options, database: Database, monkeyp
 
     monkeypatch.setattr(type(house.redis), "execute_command", counting)
     event.listen(database.engine.sync_engine, "before_cursor_execute", lambda *a: queries.append(a[2]))
-    await house.gateway.call(await house.callers.from_api_key(created.api_key), "toy_read", {"text": "x"}, options())
+    await house.gateway.call(await house.callers.from_api_key(created.key.secret), "toy_read", {"text": "x"}, options())
     assert commands == ["EVALSHA", "EVALSHA"]
     assert queries == []
 
