@@ -1,0 +1,125 @@
+"""A bench for platforms that are HTTP APIs: the sandbox over a socket, the real client, ports that tests can set."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import jsonschema
+import pytest
+
+from hermes.errors import HermesError
+from hermes.net.upstream import BoundUpstream, Upstream
+from hermes.platforms.base import Account, ApiContext, Effect, Platform, ToolContext
+from hermes.platforms.ports import MessageStatus, Ports
+from hermes.sandbox.app import Sandbox
+from hermes.sandbox.failures import Failure, FailureKind
+from hermes.sandbox.server import RunningSandbox
+from hermes.settings import Settings
+
+CUSTOMER = "cus_1"
+
+
+@dataclass
+class FakeStatuses:
+    known: dict[tuple[str, str, str], MessageStatus] = field(default_factory=dict)
+
+    async def latest(self, customer_id: str, platform: str, message_id: str) -> MessageStatus | None:
+        return self.known.get((customer_id, platform, message_id))
+
+
+@dataclass
+class FakeLeases:
+    held: set[tuple[str, str]] = field(default_factory=set)
+
+    @asynccontextmanager
+    async def hold(self, customer_id: str, name: str, seconds: float) -> AsyncIterator[bool]:
+        assert seconds > 0
+        key = (customer_id, name)
+        free = key not in self.held
+        self.held.add(key)
+        try:
+            yield free
+        finally:
+            if free:
+                self.held.discard(key)
+
+
+@dataclass
+class PlatformBench:
+    sandbox: Sandbox
+    origin: str
+    upstream: Upstream
+    statuses: FakeStatuses = field(default_factory=FakeStatuses)
+    leases: FakeLeases = field(default_factory=FakeLeases)
+    settings: Settings = field(default_factory=Settings)
+    http: BoundUpstream | None = None
+
+    def open(
+        self, platform: Platform[Any, Any], credentials: dict[str, Any], *, write: bool = True, seconds: float = 5
+    ) -> Any:
+        """The platform's API object for one account."""
+        self.http = self.upstream.bind(platform.title, write, asyncio.get_running_loop().time() + seconds)
+        return platform.open(
+            ApiContext(
+                customer_id=CUSTOMER,
+                account="default",
+                http=self.http,
+                base_url=f"{self.origin}/{platform.id}",
+                settings=self.settings,
+                ports=Ports(self.statuses, self.leases),
+            ),
+            platform.credentials.model_validate(credentials),
+        )
+
+    async def run(
+        self,
+        platform: Platform[Any, Any],
+        credentials: dict[str, Any],
+        name: str,
+        /,
+        *,
+        seconds: float = 5,
+        **arguments: Any,
+    ) -> Any:
+        """Validate the arguments as JSON, run the tool, and check the result against the output schema."""
+        tool = platform.tools[name]
+        api = self.open(platform, credentials, write=tool.effect is not Effect.READ, seconds=seconds)
+        checked = tool.validate(arguments)
+        jsonschema.Draft202012Validator(tool.input_schema).validate(arguments)
+        result = await tool.run(api, checked, ToolContext("call_1", None))
+        jsonschema.Draft202012Validator(tool.output_schema).validate(result)
+        return result
+
+    async def refused(
+        self, platform: Platform[Any, Any], credentials: dict[str, Any], name: str, /, **arguments: Any
+    ) -> HermesError:
+        """The error with which the tool ends."""
+        with pytest.raises(HermesError) as caught:
+            await self.run(platform, credentials, name, **arguments)
+        for secret in credentials.values():
+            assert str(secret) not in repr(caught.value) + str(caught.value.as_dict()) + str(caught.value.detail)
+        assert caught.value.__cause__ is None
+        return caught.value
+
+    async def probe(self, platform: Platform[Any, Any], credentials: dict[str, Any]) -> Account:
+        assert platform.probe_function is not None
+        return await platform.probe_function(self.open(platform, credentials, write=False))
+
+    def fail(self, kind: FailureKind | str, **given: Any) -> None:
+        self.sandbox.failures.add(Failure(kind=FailureKind(kind), **given))
+
+    def requests(self) -> list[Any]:
+        return list(self.sandbox.recorder.requests())[::-1]
+
+
+@pytest.fixture
+async def platform_bench() -> AsyncIterator[PlatformBench]:
+    sandbox = Sandbox()
+    upstream = Upstream(idle_read_seconds=0.3)
+    async with RunningSandbox(sandbox.app) as running:
+        yield PlatformBench(sandbox, running.origin, upstream)
+        await upstream.close()
