@@ -5,25 +5,32 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hermes.storage.sql import MIGRATION_SECONDS, Database
 
+MIGRATIONS: Final = "hermes.storage:migrations"
+
 
 class MigrationError(Exception):
     """The database cannot be brought to this program's schema; the message says why."""
 
 
-async def migrate(database: Database) -> list[str]:
+async def migrate(database: Database, *, location: str = MIGRATIONS) -> list[str]:
     """Bring the database to the newest schema. Processes that do this at once do it one after the other.
+
+    Args:
+        database: which one.
+        location: the migrations, as Alembic names a folder.
 
     Returns:
         The revisions that were applied, oldest first; empty if it was up to date.
@@ -34,19 +41,19 @@ async def migrate(database: Database) -> list[str]:
     migrating = Database(database.url.render_as_string(hide_password=False), pool_size=1, migrating=True)
     try:
         async with migrating.engine.connect() as connection, _alone(connection, database):
-            return await connection.run_sync(_upgrade)
+            return await connection.run_sync(_upgrade, location)
     finally:
         await migrating.close()
 
 
-async def pending(database: Database) -> list[str]:
+async def pending(database: Database, *, location: str = MIGRATIONS) -> list[str]:
     """The revisions that `migrate` would apply, oldest first.
 
     Raises:
         MigrationError: the database is newer than this program.
     """
     async with database.reading() as session:
-        return await (await session.connection()).run_sync(_pending)
+        return await (await session.connection()).run_sync(_pending, location)
 
 
 @contextlib.asynccontextmanager
@@ -71,36 +78,36 @@ async def _alone(connection: AsyncConnection, database: Database) -> AsyncIterat
         await connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": name})
 
 
-def alembic_config(connection: Connection, **attributes: Any) -> Config:
+def alembic_config(connection: Connection, location: str = MIGRATIONS, **attributes: Any) -> Config:
     """Alembic's configuration, without an ini file; `attributes` are for `migrations/env.py`."""
     config = Config()
-    config.set_main_option("script_location", "hermes.storage:migrations")
+    config.set_main_option("script_location", location)
     config.attributes.update(connection=connection, **attributes)
     return config
 
 
-def _upgrade(connection: Connection) -> list[str]:
+def _upgrade(connection: Connection, location: str) -> list[str]:
     applied: list[str] = []
 
     def note(*, step: Any, **_: Any) -> None:
         applied.append(step.up_revision_id)
 
-    missing = _pending(connection)
+    missing = _pending(connection, location)
     if missing:
-        command.upgrade(alembic_config(connection, on_version_apply=note), "head")
+        command.upgrade(alembic_config(connection, location, on_version_apply=note), "head")
         _check_references(connection)
     return applied
 
 
-def _pending(connection: Connection) -> list[str]:
-    scripts = ScriptDirectory.from_config(alembic_config(connection))
+def _pending(connection: Connection, location: str) -> list[str]:
+    scripts = ScriptDirectory.from_config(alembic_config(connection, location))
     heads = tuple(scripts.get_heads())
     if not heads:
         return []
     current = MigrationContext.configure(connection).get_current_heads()
     try:
         steps = list(scripts.iterate_revisions(heads, current or "base"))
-    except CommandError as error:
+    except (CommandError, RevisionError) as error:
         raise MigrationError(
             f"The database's schema ({', '.join(current)}) is not known to this version of hermes: a newer one has "
             "used it. Start that version, or put back a copy of the database."

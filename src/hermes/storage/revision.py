@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData
 
 from hermes.storage.migrate import alembic_config, migrate
-from hermes.storage.models import load_models
+from hermes.storage.schema import load_models
 from hermes.storage.sql import Database
 
 

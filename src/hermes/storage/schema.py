@@ -16,6 +16,6 @@ def load_models() -> MetaData:
     """Import `models.py` of every room and return what all tables together look like."""
     rooms = (f"{hermes.__name__}.{room.name}" for room in iter_modules(hermes.__path__) if room.ispkg)
     for name in (f"{room}.models" for room in rooms):
-        if name != __name__ and find_spec(name) is not None:
+        if find_spec(name) is not None:
             importlib.import_module(name)
     return Base.metadata

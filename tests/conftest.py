@@ -1,0 +1,149 @@
+"""The stores every test may use: SQLite and the embedded Valkey, or the servers that the environment names.
+
+With HERMES_TEST_DATABASE_URL (mysql+asyncmy://…) and HERMES_TEST_REDIS_URL the same tests run on those; a database of
+its own is made for the run and dropped afterwards, and the Redis database in the URL is emptied before every test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, MetaData, delete, make_url, text
+
+from hermes.storage.data_folder import DataFolder
+from hermes.storage.embedded import EmbeddedValkey
+from hermes.storage.migrate import MIGRATIONS, migrate
+from hermes.storage.redis import Redis, connect_redis
+from hermes.storage.schema import load_models
+from hermes.storage.sql import Database
+
+DATABASE_URL = os.environ.get("HERMES_TEST_DATABASE_URL")
+REDIS_URL = os.environ.get("HERMES_TEST_REDIS_URL")
+
+
+@dataclass(frozen=True)
+class RedisServer:
+    """Where the tests' Redis is."""
+
+    url: str
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """The Redis of the run: an embedded Valkey, or HERMES_TEST_REDIS_URL."""
+    if REDIS_URL:
+        yield RedisServer(REDIS_URL)
+        return
+    folder = DataFolder(tmp_path_factory.mktemp("valkey"))
+    folder.acquire("server")
+    server = EmbeddedValkey(folder)
+    asyncio.run(server.start())
+    yield RedisServer(server.url)
+    asyncio.run(server.stop())
+    folder.release()
+
+
+@pytest.fixture
+async def redis(valkey: RedisServer) -> AsyncIterator[Redis]:
+    """An empty Redis."""
+    client = connect_redis(valkey.url)
+    await client.flushdb()
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture(scope="session")
+def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
+    """A database with every table, made once for the run: a SQLite file to copy, or a MySQL database to empty."""
+    if DATABASE_URL is None:
+        url = make_url(f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('schema') / 'hermes.db'}")
+        asyncio.run(_make_schema(url))
+        yield url
+        return
+    url = asyncio.run(_create_mysql(DATABASE_URL))
+    asyncio.run(_make_schema(url))
+    yield url
+    asyncio.run(_drop_mysql(url))
+
+
+@pytest.fixture
+async def database(schema: URL, tmp_path: Path) -> AsyncIterator[Database]:
+    """A database with every table and no row."""
+    if schema.get_backend_name() == "sqlite":
+        path = tmp_path / "hermes.db"
+        shutil.copyfile(str(schema.database), path)
+        opened = Database(f"sqlite+aiosqlite:///{path}")
+    else:
+        opened = Database(schema.render_as_string(hide_password=False))
+        await _empty(opened)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def empty_database(tmp_path: Path) -> AsyncIterator[Database]:
+    """A database without any table."""
+    if DATABASE_URL is None:
+        opened = Database(f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}")
+        yield opened
+        await opened.close()
+        return
+    url = await _create_mysql(DATABASE_URL)
+    opened = Database(url.render_as_string(hide_password=False))
+    yield opened
+    await opened.close()
+    await _drop_mysql(url)
+
+
+async def _make_schema(url: URL) -> None:
+    database = Database(url.render_as_string(hide_password=False))
+    metadata = load_models()
+    try:
+        if _has_migrations():
+            await migrate(database)
+        else:
+            async with database.engine.begin() as connection:
+                await connection.run_sync(metadata.create_all)
+    finally:
+        await database.close()
+
+
+def _has_migrations() -> bool:
+    config = Config()
+    config.set_main_option("script_location", MIGRATIONS)
+    return bool(ScriptDirectory.from_config(config).get_heads())
+
+
+async def _empty(database: Database) -> None:
+    metadata: MetaData = load_models()
+    async with database.session() as session:
+        await session.execute(text("SET FOREIGN_KEY_CHECKS = 0"))
+        for table in metadata.sorted_tables:
+            await session.execute(delete(table))
+        await session.execute(text("SET FOREIGN_KEY_CHECKS = 1"))
+
+
+async def _create_mysql(given: str) -> URL:
+    url = make_url(given).set(database=f"hermes_test_{os.getpid()}_{uuid4().hex[:8]}")
+    await _on_server(url, f"CREATE DATABASE {url.database} CHARACTER SET utf8mb4")
+    return url
+
+
+async def _drop_mysql(url: URL) -> None:
+    await _on_server(url, f"DROP DATABASE {url.database}")
+
+
+async def _on_server(url: URL, statement: str) -> None:
+    server = Database(url.set(database=None).render_as_string(hide_password=False), pool_size=1)
+    async with server.engine.begin() as connection:
+        await connection.exec_driver_sql(statement)
+    await server.close()
