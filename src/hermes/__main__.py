@@ -1,0 +1,5 @@
+"""`python -m hermes` is `hermes`."""
+
+from hermes.cli import main
+
+main()

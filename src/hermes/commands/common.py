@@ -1,0 +1,83 @@
+"""What every command does alike: read the settings, open the house, print, and fail in one sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import orjson
+import typer
+from pydantic import ValidationError
+from redis.exceptions import RedisError
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
+
+from hermes.app import House, open_house
+from hermes.errors import HermesError
+from hermes.settings import SettingsError, load_settings
+from hermes.storage.data_folder import DataFolderError
+from hermes.storage.migrate import MigrationError
+from hermes.storage.redis import EvictingRedisError
+
+T = TypeVar("T")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+REFUSALS = (HermesError, SettingsError, DataFolderError, EvictingRedisError, MigrationError)
+"""Errors whose own sentence is for the person."""
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's work; what goes wrong is one sentence on stderr and exit status 1."""
+    try:
+        return asyncio.run(work)
+    except REFUSALS as error:
+        fail(str(error))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        fail(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+    except RedisError as error:
+        fail(f"Redis cannot be reached ({type(error).__name__}); check REDIS_URL and that the server runs.")
+    except SQLAlchemyError as error:
+        fail(f"The database did not answer as expected ({type(error).__name__}); `hermes doctor` looks closer.")
+
+
+def fail(message: str) -> NoReturn:
+    """End with status 1 and one sentence on stderr."""
+    typer.echo(message, err=True)
+    raise typer.Exit(1)
+
+
+@asynccontextmanager
+async def command_house() -> AsyncIterator[House]:
+    """The house for one command: beside a running server, or by itself."""
+    async with open_house(load_settings(), holder="command") as house:
+        yield house
+
+
+def print_json(value: Any) -> None:
+    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode() + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
+    """Rows for a person; `empty` is said when there are none."""
+    if not rows:
+        typer.echo(empty)
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    Console().print(table)
+
+
+def print_fields(fields: Mapping[str, object]) -> None:
+    """One thing's fields for a person, a line each."""
+    width = max(map(len, fields))
+    for name, value in fields.items():
+        typer.echo(f"{name.ljust(width)}  {value if value is not None else ''}")
