@@ -72,7 +72,7 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
     url = asyncio.run(_create_mysql(DATABASE_URL))
     asyncio.run(_make_schema(url))
     yield url
-    asyncio.run(_drop_mysql(url))
+    asyncio.run(_drop_mysql(DATABASE_URL, url))
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ async def empty_database(tmp_path: Path) -> AsyncIterator[Database]:
     opened = Database(url.render_as_string(hide_password=False))
     yield opened
     await opened.close()
-    await _drop_mysql(url)
+    await _drop_mysql(DATABASE_URL, url)
 
 
 async def _make_schema(url: URL) -> None:
@@ -134,16 +134,16 @@ async def _empty(database: Database) -> None:
 
 async def _create_mysql(given: str) -> URL:
     url = make_url(given).set(database=f"hermes_test_{os.getpid()}_{uuid4().hex[:8]}")
-    await _on_server(url, f"CREATE DATABASE {url.database} CHARACTER SET utf8mb4")
+    await _on_server(given, f"CREATE DATABASE {url.database}")
     return url
 
 
-async def _drop_mysql(url: URL) -> None:
-    await _on_server(url, f"DROP DATABASE {url.database}")
+async def _drop_mysql(given: str, url: URL) -> None:
+    await _on_server(given, f"DROP DATABASE {url.database}")
 
 
-async def _on_server(url: URL, statement: str) -> None:
-    server = Database(url.set(database=None).render_as_string(hide_password=False), pool_size=1)
+async def _on_server(given: str, statement: str) -> None:
+    server = Database(given, pool_size=1)
     async with server.engine.begin() as connection:
         await connection.exec_driver_sql(statement)
     await server.close()

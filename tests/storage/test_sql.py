@@ -22,6 +22,7 @@ from hermes.storage.sql import (
     insert_ignore,
     insert_once,
     long_text,
+    rows_matched,
 )
 
 pytestmark = pytest.mark.storage
@@ -182,16 +183,14 @@ async def test_a_row_is_claimed_by_one(db: Database) -> None:
 
     async def claim(who: str) -> int:
         async with db.session() as session:
-            done = await session.execute(
-                update(things).where(things.c.id == "a", things.c.name == "free").values(name=who)
-            )
-            return int(done.rowcount)
+            claim = update(things).where(things.c.id == "a", things.c.name == "free").values(name=who)
+            return await rows_matched(session, claim)
 
     assert sorted(await asyncio.gather(*(claim(f"w{n}") for n in range(8)))) == [0] * 7 + [1]
     (owner,) = await _get(db, things.c.name)
     async with db.session() as session:
-        again = await session.execute(update(things).where(things.c.id == "a").values(name=owner))
-    assert again.rowcount == 1, "rows matched are counted, not rows changed"
+        again = await rows_matched(session, update(things).where(things.c.id == "a").values(name=owner))
+    assert again == 1, "rows matched are counted, not rows changed"
 
 
 async def test_readers_do_not_wait_for_a_writer_nor_see_its_work(db: Database) -> None:

@@ -2,10 +2,8 @@
 
 Claiming a row (a delivery, an invoice, an inbound event) is a conditional UPDATE whose row count says who got it:
 
-    claimed = await session.execute(
-        update(Delivery).where(Delivery.id == id_, Delivery.claimed_until < now).values(claimed_until=until)
-    )
-    if claimed.rowcount == 1: ...
+    claim = update(Delivery).where(Delivery.id == id_, Delivery.claimed_until < now).values(claimed_until=until)
+    if await rows_matched(session, claim) == 1: ...
 
 `FOR UPDATE SKIP LOCKED` is silently ignored by SQLite and `UPDATE … RETURNING` does not exist on MariaDB, so neither
 is used. The row count is the number of rows matched (not changed) on every backend.
@@ -24,7 +22,9 @@ from typing import Any, Final, Literal
 from sqlalchemy import (
     JSON,
     BigInteger,
+    CursorResult,
     DateTime,
+    Delete,
     Dialect,
     Insert,
     Integer,
@@ -32,6 +32,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    Update,
     event,
     inspect,
     text,
@@ -174,6 +175,13 @@ async def insert_once(session: AsyncSession, table: type[Base] | Table, **values
             return False
         raise
     return True
+
+
+async def rows_matched(session: AsyncSession, statement: Update | Delete) -> int:
+    """Run an UPDATE or DELETE and return how many rows its WHERE matched: the way to claim a row (see above)."""
+    result = await session.execute(statement)
+    assert isinstance(result, CursorResult)  # noqa: S101  (it is for these two)
+    return result.rowcount
 
 
 def _is_duplicate(error: IntegrityError) -> bool:
