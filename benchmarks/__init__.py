@@ -1,0 +1,1 @@
+"""What a call costs: `python -m benchmarks` (see README.md)."""
