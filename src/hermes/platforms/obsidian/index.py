@@ -175,6 +175,8 @@ class Index:
     def refresh(self, vault: Vault) -> None:
         """Bring the index up to date with the disk. Raises NotFound if the vault is gone."""
         with vault.opened() as root:
+            if self._next > _MAX_NUMBER - MAX_NOTES:
+                self._clear()
             survey = _Survey(self.entries)
             walk_notes(root, survey.visit)
             self._forget(survey)
@@ -190,9 +192,7 @@ class Index:
         if self.skipped:
             seen = dict(survey.changed)
             self.skipped = {path: key for path, key in self.skipped.items() if path in seen}
-        if self._next > _MAX_NUMBER - MAX_NOTES:
-            self._clear()
-        elif self._dead > max(_SWEEP_AT_LEAST, len(self.entries) // 4):
+        if self._dead > max(_SWEEP_AT_LEAST, len(self.entries) // 4):
             alive = set(self.by_number)
             for postings in (self.titles, self.marks, self.bodies):
                 postings.sweep(alive)
