@@ -1,0 +1,502 @@
+"""WhatsApp's Cloud API and the part of the Business Management API that a sender needs.
+
+Whose is a number: a token `EAAsandbox-<phone number id>-<business account id>-<anything>` controls those two ids, so
+several tokens can control one number; any other `EAA…` token controls two ids of its own that follow from it (its
+`debug_token`, `POST /_sandbox/account` and the inspection page show them). Everything else is, for that token, an
+object that does not exist.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hermes.sandbox.base import Action, ActionError, Field, Magic, Service, Stage, StandIn
+from hermes.sandbox.graph import (
+    APP_TOKEN,
+    MESSAGES,
+    NEWEST,
+    TOKEN,
+    GraphCall,
+    GraphError,
+    arguments,
+    check_proof,
+    check_token,
+    choose_fields,
+    graph_answer,
+    graph_failure,
+    missing_object,
+    page,
+    parameter_error,
+    split_version,
+    token_in,
+    token_state,
+)
+from hermes.sandbox.http import Answer, Incoming, Upload, derived_digits
+from hermes.sandbox.limits import RateLimiter
+from hermes.sandbox.webhooks import is_loopback
+from hermes.sandbox.whatsapp_hooks import Hooks, Number, Sent, new_wamid, user_id_of
+from hermes.sandbox.whatsapp_inbound import INBOUND, inbound
+from hermes.sandbox.whatsapp_messages import Checked, check_message, check_product, wa_id_of
+from hermes.sandbox.whatsapp_templates import listed
+
+EMBEDDED = re.compile(r"^EAAsandbox-(\d{5,20})-(\d{5,20})-[A-Za-z0-9_-]*$")
+MAGIC_RECIPIENT = re.compile(r"^1555([01])(\d{6})$")
+LATER = frozenset({130472, 131026, 131047, 131049, 131050, 131052, 131053, 131064})
+WINDOW = 24 * 3600.0
+MEDIA_URL_LIFE = 300
+LARGEST_MEDIA = 100 * 1024 * 1024
+PHONE_NODE = "WhatsAppBusinessPhoneNumber"
+BUSINESS_NODE = "WhatsAppBusinessAccount"
+PHONE_FIELDS = (
+    "verified_name", "code_verification_status", "display_phone_number", "quality_rating", "platform_type",
+    "throughput", "id",
+)  # fmt: skip
+SCOPES = ("whatsapp_business_management", "whatsapp_business_messaging")
+Edge = Callable[[GraphCall, Number, dict[str, Upload]], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """The code that a message fails with: at once, or later as a failed status."""
+
+    code: int
+    later: bool
+
+
+@dataclass(slots=True)
+class Media:
+    owner: str
+    kind: str
+    content: bytes
+
+
+class WhatsAppService(Service):
+    """All numbers of the sandbox."""
+
+    max_body = LARGEST_MEDIA + 1024 * 1024
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._hooks = Hooks(stage)
+        self._numbers: dict[str, Number] = {}
+        self._received: dict[str, str] = {}
+        self._last_inbound: dict[tuple[str, str], float] = {}
+        self._media: dict[str, Media] = {}
+        limited = stage.options.vendor_limits
+        self._per_pair = RateLimiter(stage.clock, 1 / 6 if limited else None, burst=45)
+        self._per_number = RateLimiter(stage.clock, 80.0 if limited else None, burst=80)
+        self._phone_edges: dict[tuple[str, str], Edge] = {
+            ("POST", "messages"): self._post_message,
+            ("POST", "media"): self._post_media,
+            ("POST", "register"): self._register,
+            ("GET", "message_history"): self._history,
+        }
+        self._business_edges: dict[tuple[str, str], Edge] = {
+            ("GET", "phone_numbers"): self._phone_numbers,
+            ("GET", "message_templates"): self._templates,
+            ("GET", "subscribed_apps"): self._subscriptions,
+            ("POST", "subscribed_apps"): self._subscribe,
+            ("DELETE", "subscribed_apps"): self._unsubscribe,
+        }
+        self.actions = (
+            Action(
+                "message",
+                "A person writes to this number",
+                (
+                    Field("token", "Access token", "EAA…"),
+                    Field("text", "Text", "Hello!"),
+                    Field("from", "Person's number", "16505551234", required=False),
+                    Field("name", "Person's name", "Ann", required=False),
+                    Field("kind", "Kind: text, image, unsupported, system, username", "text", required=False),
+                    Field("signature", "Signature: right, wrong, missing", "right", required=False),
+                ),
+                self._person_writes,
+            ),
+        )
+
+    # what every stand-in has
+
+    def token_of(self, incoming: Incoming) -> str | None:
+        return token_in(incoming)
+
+    async def answer(self, incoming: Incoming) -> Answer:
+        version, business = f"v{NEWEST[0]}.{NEWEST[1]}", "0"
+        try:
+            if incoming.path.startswith("/media_download/"):
+                return self._download(incoming)
+            version, parts = split_version(incoming.path)
+            args, files = await arguments(incoming)
+            if parts == ("debug_token",):
+                return graph_answer(self._debug(args, incoming), version, business)
+            token = check_token(token_in(incoming), about=parts)
+            business = self._number(token).business
+            check_proof(args, token, self._stage.options.meta_app_secret)
+            call = GraphCall(incoming.method, version, parts, token, args, incoming)
+            return graph_answer(await self._route(call, files), version, business)
+        except GraphError as error:
+            return graph_failure(error, version, business)
+
+    def rate_limited(self, retry_after: int | None) -> Answer:
+        minutes = None if retry_after is None else max(1, -(-retry_after // 60))
+        return graph_failure(GraphError(80007), "v26.0", "0", minutes)
+
+    def error(self, code: int, message: str | None) -> Answer:
+        return graph_failure(GraphError(code, message, details=MESSAGES.get(code, (0, "Unknown"))[1]), "v26.0", "0")
+
+    def account(self, token: str) -> dict[str, Any]:
+        if not TOKEN.match(token):
+            raise ActionError("token: EAA and at least five of A-Z a-z 0-9 _ -")
+        number = self._number(token)
+        return {
+            "phone_number_id": number.phone_number_id,
+            "business_account_id": number.business,
+            "display_phone_number": number.display,
+        }
+
+    def reset(self) -> None:
+        self._hooks.reset()
+        for state in (self._numbers, self._received, self._last_inbound, self._media):
+            state.clear()
+        self._per_pair.clear()
+        self._per_number.clear()
+
+    # objects
+
+    def _number(self, token: str) -> Number:
+        known = self._numbers.get(token)
+        if known is None:
+            found = EMBEDDED.match(token)
+            phone = found[1] if found else derived_digits(token, "phone")
+            business = found[2] if found else derived_digits(token, "business")
+            known = Number(phone, business, "1555" + derived_digits(phone, "display", 7))
+            self._numbers[token] = known
+        return known
+
+    async def _route(self, call: GraphCall, files: dict[str, Upload]) -> Any:
+        number = self._number(call.token)
+        if not call.parts:
+            raise GraphError(100, "Unsupported get request. Please read the Graph API documentation", subcode=33)
+        about, edge = call.parts[0], call.parts[1:]
+        if about == "me" and not edge and call.method == "GET":
+            return choose_fields({"id": derived_digits(call.token, "user"), "name": "hermes sandbox"},
+                                 call.args.get("fields"), ("name", "id"), "User")  # fmt: skip
+        owned = {number.phone_number_id: self._phone_edges, number.business: self._business_edges}
+        if about in self._media and self._media[about].owner == number.phone_number_id and not edge:
+            return self._one_media(call, about)
+        if about not in owned:
+            raise missing_object(call.method, about)
+        management = owned[about] is self._business_edges
+        if management and "nomanagement" in call.token:
+            raise GraphError(200)
+        if not edge:
+            return self._node(call, number, management=management)
+        handler = owned[about].get((call.method, edge[0])) if len(edge) == 1 else None
+        if handler is None:
+            node = BUSINESS_NODE if management else PHONE_NODE
+            if call.method == "GET":
+                raise parameter_error(f"Tried accessing nonexisting field ({edge[0]}) on node type ({node})")
+            raise GraphError(2500, f"Unknown path components: /{'/'.join(edge)}")
+        return await handler(call, number, files)
+
+    def _node(self, call: GraphCall, number: Number, *, management: bool) -> dict[str, Any]:
+        if call.method != "GET":
+            raise missing_object(call.method, call.parts[0])
+        fields = call.args.get("fields")
+        if management:
+            node = {
+                "id": number.business, "name": "Sandbox business", "currency": "EUR", "timezone_id": "1",
+                "message_template_namespace": derived_digits(number.business, "namespace"),
+                "account_review_status": "APPROVED",
+            }  # fmt: skip
+            return choose_fields(
+                node, fields, ("id", "name", "timezone_id", "message_template_namespace"), BUSINESS_NODE
+            )
+        return choose_fields(self._phone(number), fields, PHONE_FIELDS, PHONE_NODE)
+
+    def _phone(self, number: Number) -> dict[str, Any]:
+        shown = number.display
+        return {
+            "id": number.phone_number_id,
+            "display_phone_number": f"+{shown[0]} {shown[1:4]}-{shown[4:7]}-{shown[7:]}",
+            "verified_name": "Sandbox business",
+            "code_verification_status": "VERIFIED",
+            "quality_rating": "GREEN",
+            "platform_type": "CLOUD_API",
+            "throughput": {"level": "STANDARD"},
+            "name_status": "APPROVED",
+            "status": "CONNECTED",
+            "is_official_business_account": False,
+            "messaging_limit_tier": "TIER_1K",
+            "account_mode": "SANDBOX",
+            "health_status": {
+                "can_send_message": "AVAILABLE",
+                "entities": [
+                    {"entity_type": "PHONE_NUMBER", "id": number.phone_number_id, "can_send_message": "AVAILABLE"},
+                    {"entity_type": "WABA", "id": number.business, "can_send_message": "AVAILABLE"},
+                ],
+            },
+            "webhook_configuration": {"application": self._stage.options.webhook_urls.get("whatsapp", "")},
+        }
+
+    def _debug(self, args: Mapping[str, Any], incoming: Incoming) -> dict[str, Any]:
+        asking = str(args.get("access_token") or incoming.bearer or "")
+        if not APP_TOKEN.match(asking):
+            check_token(asking or None, about=())
+        token = args.get("input_token")
+        if not token:
+            raise parameter_error("The parameter input_token is required.")
+        wrong = token_state(str(token))
+        if wrong is not None and wrong.code == 190:
+            error = {"code": 190, "message": wrong.message}
+            if wrong.subcode is not None:
+                error["subcode"] = wrong.subcode
+            return {"data": {"error": error, "is_valid": False, "scopes": []}}
+        number = self._number(str(token))
+        withheld = {"nomanagement": SCOPES[0], "nomessaging": SCOPES[1]}
+        scopes = [scope for scope in SCOPES if not any(w in str(token) and scope == s for w, s in withheld.items())]
+        return {
+            "data": {
+                "app_id": "1029384756",
+                "type": "SYSTEM_USER",
+                "application": "hermes sandbox",
+                "data_access_expires_at": 0,
+                "expires_at": 0,
+                "issued_at": int(self._stage.clock.now()) - 86_400,
+                "is_valid": True,
+                "scopes": scopes,
+                "granular_scopes": [{"scope": scope, "target_ids": [number.business]} for scope in scopes],
+                "user_id": derived_digits(str(token), "user"),
+            }
+        }
+
+    # messages
+
+    async def _post_message(self, call: GraphCall, number: Number, _files: dict[str, Upload]) -> dict[str, Any]:
+        if "nomessaging" in call.token:
+            raise GraphError(10)
+        if call.args.get("status") is not None:
+            return self._mark_read(call.args, number)
+        checked = check_message(call.args, lambda media: self._owns_media(media, number))
+        if checked.wa_id == number.display:
+            raise GraphError(131021)
+        failure = self._failing(checked, number)
+        if failure is not None and not failure.later:
+            raise GraphError(failure.code, details=MESSAGES[failure.code][1])
+        if self._per_number.take(number.phone_number_id):
+            raise GraphError(130429, details="Message failed to send because there were too many messages sent")
+        if self._per_pair.take((number.phone_number_id, checked.wa_id or checked.user_id)):
+            raise GraphError(131056, details="Too many messages sent to the same phone number in a short time")
+        return self._accept(call.token, number, checked, failure)
+
+    def _accept(self, token: str, number: Number, checked: Checked, failure: Failing | None) -> dict[str, Any]:
+        peer = checked.wa_id or checked.user_id or ""
+        wamid = new_wamid()
+        shown = self._stage.note(
+            "whatsapp", token, "out", number.phone_number_id, peer, checked.kind, checked.text, wamid, "accepted"
+        )
+        category = checked.template["category"].lower() if checked.template else "service"
+        sent = Sent(wamid, number, checked.wa_id, checked.user_id, checked.callback_data, category, shown)
+        if failure is None:
+            self._hooks.follow(sent)
+        else:
+            self._hooks.fail(sent, failure.code)
+        contact = {"input": checked.to}
+        contact |= {"wa_id": checked.wa_id} if checked.wa_id else {"user_id": checked.user_id or ""}
+        message = {"id": wamid}
+        if checked.template:
+            message["message_status"] = "accepted"
+        return {"messaging_product": "whatsapp", "contacts": [contact], "messages": [message]}
+
+    def _failing(self, checked: Checked, number: Number) -> Failing | None:
+        """What goes wrong with this recipient, if anything."""
+        magic = MAGIC_RECIPIENT.match(checked.wa_id or "")
+        if magic and int(magic[2]) in MESSAGES:
+            code = int(magic[2])
+            return Failing(code, later=magic[1] == "0" and code in LATER)
+        wrote = self._last_inbound.get((number.phone_number_id, checked.wa_id or checked.user_id or ""))
+        if checked.template is None and wrote is not None and self._stage.clock.now() - wrote > WINDOW:
+            return Failing(131047, later=True)
+        is_marketing = checked.template is not None and checked.template["category"] == "MARKETING"
+        if is_marketing and re.fullmatch(r"1\d{10}", checked.wa_id or ""):
+            return Failing(131049, later=True)
+        return None
+
+    def _mark_read(self, args: Mapping[str, Any], number: Number) -> dict[str, Any]:
+        check_product(args)
+        if args["status"] != "read":
+            raise parameter_error(f'Param status must be one of {{READ}} - got "{args["status"]}".')
+        if not args.get("message_id"):
+            raise GraphError(131008, details="The parameter message_id is required.")
+        if self._received.get(str(args["message_id"])) != number.phone_number_id:
+            raise GraphError(131009, details="Message ID is invalid")
+        return {"success": True}
+
+    async def _history(self, call: GraphCall, number: Number, _files: dict[str, Upload]) -> dict[str, Any]:
+        wamid = call.args.get("message_id")
+        sent = self._hooks.sent.get(str(wamid))
+        if sent is None or sent.number.phone_number_id != number.phone_number_id:
+            return {"data": []}
+        url = self._stage.options.webhook_urls.get("whatsapp", "")
+        events = [
+            {
+                "id": derived_digits(sent.id, f"event{at}"),
+                "delivery_status": event.status.upper(),
+                "webhook_update_state": event.told,
+                "timestamp": event.timestamp,
+                "application": {"id": "1029384756"},
+                "webhook_uri": url,
+                **({"error_description": event.error} if event.error else {}),
+            }
+            for at, event in enumerate(sent.events)
+        ]
+        entry = {"id": derived_digits(sent.id, "history"), "message_id": sent.id, "events": {"data": events}}
+        return page([entry], call, f"{call.incoming.origin}/whatsapp")
+
+    async def _register(self, call: GraphCall, _number: Number, _files: dict[str, Upload]) -> dict[str, Any]:
+        check_product(call.args)
+        if not re.fullmatch(r"\d{6}", str(call.args.get("pin", ""))):
+            raise parameter_error("Param pin must be 6 characters long.")
+        return {"success": True}
+
+    # media
+
+    def _owns_media(self, media: str, number: Number) -> bool:
+        return media in self._media and self._media[media].owner == number.phone_number_id
+
+    async def _post_media(self, call: GraphCall, number: Number, files: dict[str, Upload]) -> dict[str, Any]:
+        check_product(call.args)
+        upload = files.get("file")
+        if upload is None:
+            raise parameter_error("The parameter file is required.")
+        kind = str(call.args.get("type") or upload.content_type)
+        if "/" not in kind:
+            raise parameter_error(
+                f'Param file must be a file with one of the allowed types. Received file of type "{kind}".'
+            )
+        if not upload.content:
+            raise GraphError(131053, details="The file is empty")
+        media = derived_digits(f"{number.phone_number_id}:{len(self._media)}", "media", 16)
+        self._media[media] = Media(number.phone_number_id, kind, upload.content)
+        return {"id": media}
+
+    def _one_media(self, call: GraphCall, media: str) -> dict[str, Any]:
+        if call.method == "DELETE":
+            del self._media[media]
+            return {"success": True}
+        if call.method != "GET":
+            raise missing_object(call.method, media)
+        kept = self._media[media]
+        until = int(self._stage.clock.now()) + MEDIA_URL_LIFE
+        return {
+            "messaging_product": "whatsapp",
+            "url": f"{call.incoming.origin}/whatsapp/media_download/{media}?until={until}",
+            "mime_type": kept.kind,
+            "sha256": hashlib.sha256(kept.content).hexdigest(),
+            "file_size": str(len(kept.content)),
+            "id": media,
+        }
+
+    def _download(self, incoming: Incoming) -> Answer:
+        token = check_token(incoming.bearer, about=())
+        media = incoming.path.rpartition("/")[2]
+        until = incoming.query_args().get("until", "0")
+        fresh = until.isdigit() and int(until) >= self._stage.clock.now()
+        if not fresh or not self._owns_media(media, self._number(token)):
+            return Answer(404, b"", "text/plain")
+        return Answer(200, self._media[media].content, self._media[media].kind)
+
+    # business account
+
+    async def _phone_numbers(self, call: GraphCall, number: Number, _files: dict[str, Upload]) -> dict[str, Any]:
+        same = {one.phone_number_id: one for one in self._numbers.values() if one.business == number.business}
+        fields = call.args.get("fields")
+        shown = [choose_fields(self._phone(one), fields, PHONE_FIELDS, PHONE_NODE) for one in same.values()]
+        return page(shown, call, f"{call.incoming.origin}/whatsapp")
+
+    async def _templates(self, call: GraphCall, number: Number, _files: dict[str, Upload]) -> dict[str, Any]:
+        default = ("name", "parameter_format", "components", "language", "status", "category", "sub_category", "id")
+        found = listed(number.business, call.args)
+        shown = [choose_fields(one, call.args.get("fields"), default, "MessageTemplate") for one in found]
+        return page(shown, call, f"{call.incoming.origin}/whatsapp")
+
+    async def _subscriptions(self, _call: GraphCall, number: Number, _files: dict[str, Upload]) -> dict[str, Any]:
+        subscription = self._hooks.subscription(number.business)
+        if not subscription.active:
+            return {"data": []}
+        app = {
+            "id": "1029384756",
+            "name": "hermes sandbox",
+            "link": "https://www.facebook.com/games/?app_id=1029384756",
+        }
+        entry: dict[str, Any] = {"whatsapp_business_api_data": app}
+        if subscription.override:
+            entry["override_callback_uri"] = subscription.override
+        return {"data": [entry]}
+
+    async def _subscribe(self, call: GraphCall, number: Number, _files: dict[str, Upload]) -> dict[str, Any]:
+        url = call.args.get("override_callback_uri")
+        if url is not None:
+            await self._verify(str(url), str(call.args.get("verify_token") or ""))
+        subscription = self._hooks.subscription(number.business)
+        subscription.active, subscription.override = True, str(url) if url is not None else None
+        return {"success": True}
+
+    async def _verify(self, url: str, verify_token: str) -> None:
+        challenge = derived_digits(url, "challenge", 10)
+        if not is_loopback(url) or not await self._stage.webhooks.handshake(url, verify_token, challenge):
+            text = (
+                "(#2200) Callback verification failed with the following errors: HTTP Status Code = 403; "
+                "HTTP Message = Forbidden"
+            )
+            raise GraphError(2200, text)
+
+    async def _unsubscribe(self, _call: GraphCall, number: Number, _files: dict[str, Upload]) -> dict[str, Any]:
+        self._hooks.subscription(number.business).active = False
+        return {"success": True}
+
+    # a person
+
+    async def _person_writes(self, given: Mapping[str, str]) -> dict[str, Any]:
+        self.account(given["token"])
+        number = self._number(given["token"])
+        sender = wa_id_of(re.sub(r"\D", "", given.get("from") or "16505551234"))
+        kind, sign = given.get("kind") or "text", given.get("signature") or "right"
+        if kind not in INBOUND or sign not in ("right", "wrong", "missing"):
+            raise ActionError(f"kind: one of {', '.join(INBOUND)}; signature: right, wrong or missing")
+        wamid = new_wamid()
+        at = self._stage.clock.now()
+        content = inbound(kind, given["text"], sender, given.get("name") or "Ann", wamid, at)
+        self._received[wamid] = number.phone_number_id
+        self._last_inbound[(number.phone_number_id, user_id_of(sender) if kind == "username" else sender)] = at
+        self._stage.note(
+            "whatsapp", given["token"], "in", number.phone_number_id, sender, kind, given["text"], wamid, "received"
+        )
+        self._hooks.publish(number, content, sign=sign)
+        return {"message": content["messages"][0], "phone_number_id": number.phone_number_id}
+
+
+stand_in = StandIn(
+    id="whatsapp",
+    title="WhatsApp",
+    create=WhatsAppService,
+    magic=(
+        Magic("token EAAsandbox-<phone number id>-<business account id>-<anything>", "controls these two ids"),
+        Magic("any other token EAA…", "controls two ids of its own (see “A token's account”)"),
+        Magic("token containing expired or revoked", "401, code 190, subcode 463 or 458"),
+        Magic("token containing limited", "429, code 80007"),
+        Magic("token containing broken", "500, code 2"),
+        Magic("token containing nomessaging", "sending: 403, code 10"),
+        Magic("token containing nomanagement", "templates, subscriptions: 403, code 200"),
+        Magic("to 15550<six-digit code>", "fails with that code as Meta does: at once, or later as a failed status"),
+        Magic("to 15551<six-digit code>", "fails with that code at once"),
+        Magic(
+            ", ".join(f"15550{code}" for code in sorted(LATER)), "accepted, then a failed status of the code at the end"
+        ),
+        Magic("a person whose last message is over 24 hours old", "free-form messages fail later with 131047"),
+        Magic("a marketing template to a number +1…", "fails later with 131049"),
+    ),
+)
