@@ -16,7 +16,6 @@ from sqlalchemy.exc import ArgumentError
 from hermes.settings import Settings, SettingsError
 from hermes.storage.data_folder import DataFolder, DataFolderError, DataFolderInUseError, Holder
 from hermes.storage.embedded import EmbeddedValkey, socket_url
-from hermes.storage.migrate import migrate
 from hermes.storage.redis import Redis, connect_redis, refuse_eviction
 from hermes.storage.sql import Database
 
@@ -75,6 +74,8 @@ async def open_stores(
         stack.push_async_callback(redis.aclose)
         await refuse_eviction(redis)
         if embedded is not None:
+            from hermes.storage.migrate import migrate  # noqa: PLC0415  (slow to import, and few processes need it)
+
             await migrate(database)
         yield Stores(database, redis, redis_url, folder, embedded)
 
