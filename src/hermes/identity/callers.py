@@ -265,7 +265,7 @@ class Callers:
             row = (await session.execute(query)).one_or_none()
         if row is None:
             return None
-        key, customer = row.tuple()
+        key, customer = row
         known = KnownKey(
             id=customer.id,
             plan=customer.plan,

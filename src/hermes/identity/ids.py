@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 
 import uuid_utils
 
@@ -33,7 +32,7 @@ def from_cursor(cursor: str) -> str:
     try:
         decoded = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         return decoded.decode("ascii")
-    except (binascii.Error, UnicodeError):
+    except ValueError:
         raise InvalidArguments(
             "cursor is not one that this list gave out; leave it away to begin at the start.",
             fields=[{"field": "cursor", "problem": "not a cursor of this list"}],

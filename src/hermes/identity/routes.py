@@ -1,6 +1,7 @@
-"""`/api/me`, `/api/api-keys` and `/api/admin/customers`."""
+"""`/api/me`, `/api/api-keys` and `/api/admin/customers`.
 
-from __future__ import annotations
+Annotations are real objects here: FastAPI reads dependencies that only the building function knows.
+"""
 
 from typing import Annotated
 
