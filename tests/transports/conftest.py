@@ -27,7 +27,14 @@ from hermes.observability.logs import RequestLog
 from hermes.platforms.base import Credentials, Effect, PasteToken, Platform
 from hermes.platforms.catalog import Catalog
 from hermes.settings import Settings
+from hermes.storage.redis import Redis
+from hermes.transports.exchange import Exchange
+from hermes.transports.guard import Guard
 from hermes.transports.mcp import McpTransport
+from hermes.transports.mcp_server import McpMethods, build_server
+from hermes.transports.sse import SseTransport
+from hermes.transports.sse_mailbox import Mailbox
+from hermes.transports.tool_list import ToolList
 
 ALICE, BOB, SUSPENDED = "key-alice", "key-bob", "key-suspended"
 
@@ -153,12 +160,15 @@ class House:
         self.catalog = toy_catalog()
         self.gateway = ToyGateway(self.catalog)
         self.authenticator = ToyAuthenticator()
+        self.sse: list[SseTransport] = []
         self.stack = AsyncExitStack()
 
     async def __aenter__(self) -> House:
         return self
 
     async def __aexit__(self, *exc: Any) -> None:
+        for transport in self.sse:
+            transport.end_streams()
         await self.stack.__aexit__(*exc)
 
     def mcp(self, **settings: Any) -> McpTransport:
@@ -167,6 +177,20 @@ class House:
     async def open_mcp(self, **settings: Any) -> str:
         transport = self.mcp(**settings)
         return await self.open(transport.routes(), transport.run)
+
+    async def open_sse(self, redis: Redis) -> str:
+        """Serve /sse and /messages as one more replica over this Redis."""
+        methods = McpMethods(self.gateway, ToolList())
+        exchange = Exchange(build_server(methods, "1.2.3"))
+        transport = SseTransport(Guard(Settings()), self.authenticator, exchange, Mailbox(redis))
+
+        @asynccontextmanager
+        async def run() -> AsyncIterator[None]:
+            yield
+            await transport.close()
+
+        self.sse.append(transport)
+        return await self.open(transport.routes(), run)
 
     async def open(self, routes: list[BaseRoute], run: Callable[[], Any] | None = None) -> str:
         """Serve routes; gives the base URL."""

@@ -1,11 +1,14 @@
 """Every transport error of /mcp, per era: what is sent, and which status and JSON-RPC code come back."""
 
+# ruff: noqa: E501  (a table is read by rows)
 from __future__ import annotations
 
 from typing import Any
 
 import orjson
 import pytest
+
+from hermes import errors
 
 MODERN, LEGACY = "2026-07-28", "2025-11-25"
 ACCEPT = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
@@ -34,7 +37,7 @@ L = headers(LEGACY, None)
 N = headers(None, None)
 
 TABLE: list[tuple[str, Any, dict[str, str], int, int | None]] = [
-    # modern: the envelope and its mirrors
+    # the modern envelope and its mirrors
     ("listed", modern("tools/list"), headers(), 200, None),
     ("called", modern("tools/call", CALL), headers(method="tools/call", name="toy_get_me"), 200, None),
     ("base64 name", modern("tools/call", CALL), headers(method="tools/call", name="=?base64?dG95X2dldF9tZQ==?="), 200, None),
@@ -51,7 +54,7 @@ TABLE: list[tuple[str, Any, dict[str, str], int, int | None]] = [
     ("no name header", modern("tools/call", CALL), headers(method="tools/call"), 400, -32020),
     ("wrong name header", modern("tools/call", CALL), headers(method="tools/call", name="toy_get_echo"), 400, -32020),
     ("bad base64 name", modern("tools/call", CALL), headers(method="tools/call", name="=?base64?%%?="), 400, -32020),
-    # modern: methods
+    # methods of the modern era
     ("unknown method", modern("tools/frobnicate"), headers(method="tools/frobnicate"), 404, -32601),
     ("removed: initialize", modern("initialize", HELLO), headers(method="initialize"), 404, -32601),
     ("removed: ping", modern("ping"), headers(method="ping"), 404, -32601),
@@ -65,7 +68,7 @@ TABLE: list[tuple[str, Any, dict[str, str], int, int | None]] = [
     ("cursor past the end", modern("tools/list", {"cursor": "cGFnZTo5"}), headers(), 400, -32602),
     ("unknown resource", modern("resources/read", {"uri": "x://y"}), headers(method="resources/read", name="x://y"), 400, -32602),
     ("unknown prompt", modern("prompts/get", {"name": "p"}), headers(method="prompts/get", name="p"), 400, -32602),
-    # modern: bodies
+    # bodies of the modern era
     ("a batch", [modern("tools/list")], headers(), 400, -32600),
     ("a response", {"jsonrpc": "2.0", "id": 1, "result": {}}, headers(), 400, -32600),
     ("a number", 5, headers(), 400, -32600),
@@ -212,8 +215,6 @@ async def test_public_origin_and_hosts(house: Any) -> None:
 async def test_errors_of_a_call_that_are_http_statuses(
     house: Any, direct: Any, fails: Any, body: Any, given: dict[str, str], error: str, status: int
 ) -> None:
-    from hermes import errors
-
     house.gateway.on["toy_get_me"] = fails(getattr(errors, error)("Ask for more.", scope="toy:read"))
     answer = await direct.post("/mcp", json=body, headers=given)
     assert answer.status_code == status
