@@ -3,41 +3,50 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import version
 
 from hermes.audit.trail import Trail
+from hermes.billing import tasks as billing_tasks
 from hermes.billing.plans import plan_of
 from hermes.billing.quota import Quotas
 from hermes.billing.usage import UsageLedger
 from hermes.connections.key_check import verify_key_check
 from hermes.connections.names import key_name
+from hermes.connections.probing import Prober
 from hermes.connections.routing import PhoneNumbers, Routing
 from hermes.connections.service import Connections
 from hermes.connections.store import CredentialStore
 from hermes.crypto import Keyring
+from hermes.gateway import tasks as gateway_tasks
 from hermes.gateway.accounts import Accounts
 from hermes.gateway.actions import ActionTrail
 from hermes.gateway.admission import Admissions
-from hermes.gateway.call import Gateway, Observer
+from hermes.gateway.call import Gateway
 from hermes.gateway.idempotency import Answers
 from hermes.gateway.lookup import CallLookup
 from hermes.identity.authenticate import Authenticator
 from hermes.identity.callers import Callers
 from hermes.identity.service import ApiKeys, Customers
+from hermes.identity.versions import Versions
 from hermes.net.upstream import Upstream
 from hermes.observability.metrics import Metrics
 from hermes.platforms.catalog import Catalog, load_catalog
 from hermes.platforms.ports import Ports
 from hermes.settings import Settings
-from hermes.storage.data_folder import Holder
+from hermes.storage.data_folder import Holder, Mode
 from hermes.storage.leases import RedisLeases
 from hermes.storage.queue import JobQueue
 from hermes.storage.secrets import ensure_secrets
 from hermes.storage.stores import Stores, open_stores
+from hermes.webhooks import tasks as webhook_tasks
 from hermes.webhooks.service import InboundEvents
+
+VERSION = version("squaremcp-hermes")
 
 
 @dataclass(frozen=True)
@@ -64,3 +73,107 @@ class House:
     upstream: Upstream
     queue: JobQueue
     metrics: Metrics
+
+    @property
+    def sandbox_origin(self) -> str | None:
+        """Where the stand-ins answer, when this hermes runs on them."""
+        return self.settings.environ.get("SANDBOX_ORIGIN")
+
+    async def close(self) -> None:
+        """Finish writes that have begun, then close what this house opened."""
+        await self.gateway.close()
+        await self.upstream.close()
+
+
+@asynccontextmanager
+async def open_house(settings: Settings, *, holder: Holder, mode: Mode | None = None) -> AsyncIterator[House]:
+    """Open the stores, check the keys, and wire the house for as long as the block lasts.
+
+    Args:
+        holder: `server` for `hermes serve`'s main process, `command` for everything else.
+        mode: marks the data folder as belonging to the sandbox or to real accounts; None leaves the mark as it is.
+
+    Raises:
+        SettingsError: something that must be set is not, or the encryption key is not the one in use.
+        DataFolderError: the data folder is in use, or belongs to the other mode.
+    """
+    async with AsyncExitStack() as stack:
+        stores = await stack.enter_async_context(open_stores(settings, holder=holder))
+        if stores.data_folder is not None and mode is not None:
+            stores.data_folder.claim_mode(mode)
+        settings = ensure_secrets(_with_vaults(settings), stores.data_folder)
+        house = build_house(settings, stores)
+        await verify_key_check(stores.database, house.keyring)
+        if stores.embedded is not None:
+            # Nobody else can be running a call in this folder, so whatever is pending was left by a dead process.
+            await house.admissions.sweep(everything=True)
+        await stack.enter_async_context(house.queue)
+        stack.push_async_callback(house.close)
+        yield house
+
+
+def build_house(settings: Settings, stores: Stores) -> House:
+    """Wire every service. Nothing is connected or started here."""
+    database, redis = stores.database, stores.redis
+    catalog = load_catalog()
+    keyring = Keyring.from_settings(settings)
+    metrics = Metrics()
+    queue = JobQueue(redis, stores.redis_url)
+    upstream = Upstream()
+    versions = Versions(redis)
+    callers = Callers(database, redis, settings)
+    routing = Routing(database, redis)
+    inbound = InboundEvents(database, PhoneNumbers(routing), queue)
+    ports = Ports(message_statuses=inbound, leases=RedisLeases(redis))
+    admissions = Admissions(redis)
+    ledger = UsageLedger(database, redis, consumer=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}")
+    quotas = Quotas(redis, ledger)
+    credentials = CredentialStore(database, redis, keyring)
+    connections = Connections(
+        catalog,
+        credentials,
+        Prober(upstream, settings, ports),
+        ActionTrail(admissions),
+        settings,
+        plan_includes=lambda caller, platform: plan_of(caller.plan).includes(platform),
+    )
+    accounts = Accounts(catalog, settings, credentials, connections, upstream, ports, key_name=key_name)
+    gateway = Gateway(catalog, accounts, admissions, quotas, callers, Answers(keyring), observe=metrics.observe_call)
+    trail = Trail(redis)
+    house = House(
+        settings=settings,
+        stores=stores,
+        catalog=catalog,
+        keyring=keyring,
+        customers=Customers(database, versions),
+        api_keys=ApiKeys(database, versions, catalog.platforms),
+        callers=callers,
+        authenticator=Authenticator([callers]),
+        credentials=credentials,
+        connections=connections,
+        gateway=gateway,
+        admissions=admissions,
+        lookup=CallLookup(redis, trail),
+        trail=trail,
+        ledger=ledger,
+        quotas=quotas,
+        inbound=inbound,
+        upstream=upstream,
+        queue=queue,
+        metrics=metrics,
+    )
+    _register_jobs(house)
+    return house
+
+
+def _register_jobs(house: House) -> None:
+    webhook_tasks.register_tasks(house.queue, house.inbound)
+    billing_tasks.register_tasks(house.queue, house.ledger)
+    gateway_tasks.register_tasks(house.queue, house.admissions)
+
+
+def _with_vaults(settings: Settings) -> Settings:
+    """In the embedded default customers' vaults lie in the data folder."""
+    if settings.obsidian_vaults_root is not None or not settings.embedded:
+        return settings
+    return settings.model_copy(update={"obsidian_vaults_root": settings.data_dir.resolve() / "vaults"})

@@ -1,0 +1,129 @@
+"""`hermes serve`, `hermes worker`, `hermes sandbox`: the processes that stay."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from hermes.app import House, open_house
+from hermes.commands.common import REFUSALS, fail
+from hermes.demo import furnish
+from hermes.observability.logs import configure_logs
+from hermes.sandbox.app import build_sandbox
+from hermes.sandbox.options import DEFAULT_PORT, SandboxOptions
+from hermes.sandbox.server import sandbox_server
+from hermes.server import ServeOptions, serve, serve_child
+from hermes.settings import Settings, SettingsError, load_settings
+from hermes.storage.data_folder import write_atomically
+from hermes.worker import work
+
+_WELCOME_FILE = "welcome.txt"
+
+
+def serve_command(
+    host: Annotated[str | None, typer.Option(help="Address to listen on (default 127.0.0.1).")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on (default 3456).")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where the embedded default keeps everything (default ./data).")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that answer requests.")] = 1,
+    no_jobs: Annotated[bool, typer.Option("--no-jobs", help="Leave background jobs to `hermes worker`.")] = False,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Start the platforms' stand-ins too, and use them instead.")
+    ] = False,
+    sandbox_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the stand-ins.")] = DEFAULT_PORT,
+) -> None:
+    """Run the gateway. With no setting at all it keeps everything in ./data and prints how to begin."""
+    try:
+        settings = load_settings(host=host, port=port, data_dir=data_dir)
+        configure_logs(settings)
+        options = ServeOptions(workers=workers, jobs=not no_jobs, sandbox=sandbox, sandbox_port=sandbox_port)
+        uvloop.run(serve(settings, options, _greet))
+    except REFUSALS as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"hermes cannot listen or start ({error.strerror or error}); choose another --port or stop what uses it.")
+
+
+def serve_child_command(descriptor: int) -> None:
+    """One of the processes of `hermes serve --workers`; not for people."""
+    settings = load_settings(env_file=None)
+    configure_logs(settings)
+    uvloop.run(serve_child(settings, descriptor))
+
+
+def worker_command() -> None:
+    """Run background jobs only; as many of these as wanted."""
+
+    async def run_worker(settings: Settings) -> None:
+        async with open_house(settings, holder="command") as house:
+            await work(house)
+
+    try:
+        settings = load_settings()
+        configure_logs(settings)
+        uvloop.run(run_worker(settings))
+    except REFUSALS as error:
+        fail(str(error))
+
+
+def sandbox_command(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = DEFAULT_PORT,
+) -> None:
+    """Run the platforms' stand-ins alone; the inspection page is at /."""
+    try:
+        settings = load_settings()
+        configure_logs(settings)
+    except SettingsError as error:
+        fail(str(error))
+    open_to_network = host not in ("127.0.0.1", "::1", "localhost")
+    options = SandboxOptions.from_settings(settings, open_to_network=open_to_network)
+    typer.echo(f"The sandbox answers at http://{host}:{port}/ (inspection page, loopback only).")
+    uvloop.run(sandbox_server(build_sandbox(options), host, port).serve())
+
+
+async def _greet(house: House) -> None:
+    """Say where to point a client. Secrets go to a terminal only; without one, to a file that only the owner reads."""
+    settings = house.settings
+    terminal = sys.stdout.isatty()
+    origin = settings.public_url
+    lines = [f"hermes is ready at {origin}", "", f"  MCP        {origin}/mcp   (older clients: {origin}/sse)"]
+    if house.sandbox_origin is not None:
+        demo = await furnish(house, settings.data_dir)
+        shown = demo.api_key if terminal else f"$(cat {demo.key_file})"
+        lines += [
+            f"  API key    {demo.api_key if terminal else demo.key_file}   (the demo customer's)",
+            f"  Vault      {demo.vault}",
+            f"  Sandbox    {house.sandbox_origin}/   (what was sent, and how to make it fail)",
+            "",
+            "First call, to paste into another terminal:",
+            "",
+            f"  curl -s {origin}/api/telegram/message -H \"x-api-key: {shown}\" -H 'content-type: application/json' \\",
+            '    -d \'{"chat_id": "987654321", "text": "Hello from hermes"}\'',
+            "",
+            "An MCP client:  hermes client-config claude-code",
+        ]
+    else:
+        lines += _live_greeting(settings, terminal=terminal)
+    typer.echo("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+def _live_greeting(settings: Settings, *, terminal: bool) -> list[str]:
+    if settings.mcp_api_key is None or not settings.embedded:
+        return ["", "Log in with MCP_API_KEY as x-api-key, or make customers: hermes customers create --email …"]
+    welcome = settings.data_dir / _WELCOME_FILE
+    if not terminal:
+        write_atomically(welcome, f"MCP_API_KEY={settings.mcp_api_key.get_secret_value()}\n")
+    key = settings.mcp_api_key.get_secret_value() if terminal else f"in {welcome.resolve()}"
+    return [
+        f"  Your key   {key}   (the operator's: x-api-key or Authorization: Bearer)",
+        "",
+        "Your own accounts come from the environment (TELEGRAM_BOT_TOKEN …, docs/settings.md).",
+        "For other people: hermes customers create --email ann@example.com --plan starter",
+    ]

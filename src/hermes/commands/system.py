@@ -1,0 +1,44 @@
+"""`hermes migrate` and `hermes doctor`."""
+
+from __future__ import annotations
+
+import typer
+from rich.progress import Progress
+
+from hermes.commands.common import AsJson, print_json, print_table, run
+from hermes.doctor import Check, examine
+from hermes.settings import load_settings
+from hermes.storage.migrate import migrate as migrate_database
+from hermes.storage.stores import open_stores
+
+
+def migrate(as_json: AsJson = False) -> None:
+    """Bring the database to the newest schema."""
+
+    async def work() -> list[str]:
+        async with open_stores(load_settings()) as stores:
+            return await migrate_database(stores.database)
+
+    applied = run(work())
+    if as_json:
+        print_json({"applied": applied})
+    else:
+        typer.echo(f"Applied {', '.join(applied)}." if applied else "The database has the newest schema already.")
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Check settings, stores, schema, clocks, every stored credential, and each platform's reachability."""
+    with Progress(transient=True, disable=as_json) as progress:
+        task = progress.add_task("Checking…", total=None)
+        checks = run(examine(load_settings, lambda name: progress.update(task, description=name)))
+    if as_json:
+        print_json({"healthy": _healthy(checks), "checks": [check.as_dict() for check in checks]})
+    else:
+        rows = [(check.state, check.name, check.message) for check in checks]
+        print_table(("", "CHECK", "FOUND"), rows, empty="Nothing was checked.")
+    if not _healthy(checks):
+        raise typer.Exit(1)
+
+
+def _healthy(checks: list[Check]) -> bool:
+    return all(check.state != "failed" for check in checks)
