@@ -96,11 +96,16 @@ class Inspection:
             platform=platform,
             account=account,
             notice=request.query_params.get("notice"),
+            said=request.query_params.get("said"),
             kinds=EXPLAINED,
             failures=self._failures.shown(),
             requests=[one.shown() for one in islice(recorder.requests(platform, account), PAGE_ROWS)],
             messages=[one.shown() for one in islice(recorder.messages(platform, account), PAGE_ROWS)],
-            deliveries=[one.shown() for one in reversed(self._stage.webhooks.deliveries)][:PAGE_ROWS],
+            deliveries=[
+                one.shown()
+                for one in islice(reversed(self._stage.webhooks.deliveries), PAGE_ROWS)
+                if platform in (None, one.platform)
+            ],
             disorder={name: self._stage.webhooks.disorder(name).shown() for name in self._stand_ins},
             webhook_urls=self._stage.options.webhook_urls,
             origin=f"{request.url.scheme}://{request.headers['host']}",
@@ -180,7 +185,9 @@ class Inspection:
     async def _account(self, _: Request, given: dict[str, Any]) -> Any:
         service = self._service(given.get("platform"))
         token = str(given.get("token") or "")
-        return {"account": account_key(token), **service.account(token)}
+        account = service.account(token)
+        said = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in account.items())
+        return {"account": account_key(token), **account, "said": said}
 
     async def _act(self, request: Request, given: dict[str, Any]) -> Any:
         service = self._service(request.path_params["platform"])
@@ -219,7 +226,10 @@ def _writing(write: Handler) -> Callable[[Request], Awaitable[Response]]:
             return _refused("; ".join(problems), is_form=is_form)
         except ActionError as error:
             return _refused(str(error), is_form=is_form)
-        return RedirectResponse("/", 303) if is_form else _json(result)
+        if not is_form:
+            return _json(result)
+        said = result.get("said") if isinstance(result, dict) else None
+        return RedirectResponse(f"/?said={quote(said)}" if said else "/", 303)
 
     return endpoint
 

@@ -8,13 +8,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-import orjson
-
 from hermes.sandbox.base import Action, ActionError, Field, Magic, Service, Stage, StandIn
-from hermes.sandbox.http import Answer, Incoming, MalformedBody, Upload, derived_digits, html_error, json_answer
-from hermes.sandbox.images import image_size
+from hermes.sandbox.http import Answer, Incoming, Upload, html_error, json_answer
 from hermes.sandbox.limits import RateLimiter
-from hermes.sandbox.telegram_markup import Entity, parse_markup, utf16_length
+from hermes.sandbox.telegram_args import Args, arguments, formatted, integer, json_value, reply_to
+from hermes.sandbox.telegram_markup import utf16_length
+from hermes.sandbox.telegram_photos import named_photo, upload_of, uploaded_photo
 from hermes.sandbox.telegram_state import (
     HIDDEN_CHATS,
     REFUSING_CHATS,
@@ -33,12 +32,9 @@ PATH = re.compile(r"^/bot([^/]*)/(?:test/)?([^/]*)/?$")
 LONGEST_TOKEN = 80
 LONGEST_TEXT = 4096
 LONGEST_CAPTION = 1024
-LONGEST_TEXT_BYTES = 1 << 15
-LARGEST_PHOTO = 10 * 1024 * 1024
 LONGEST_POLL = 50
 DEFAULT_RETRY_AFTER = 5
 REASONS = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 409: "Conflict"}
-Args = dict[str, str]
 Method = Callable[[Bot, Args, dict[str, Upload], Incoming], Awaitable[Any]]
 
 
@@ -137,7 +133,7 @@ class TelegramService(Service):
             raise TelegramError(404, "Not Found: method not found")
         if incoming.method not in ("GET", "POST"):
             raise TelegramError(405, "Method Not Allowed")
-        args, files = await _arguments(incoming)
+        args, files = await arguments(incoming)
         result = await method(self._bot(token), args, files, incoming)
         if isinstance(result, Described):
             return json_answer({"ok": True, **result})
@@ -168,7 +164,7 @@ class TelegramService(Service):
     async def _send_message(self, bot: Bot, args: Args, _files: Any, _incoming: Incoming) -> dict[str, Any]:
         if not args.get("text"):
             raise bad_request("message text is empty")
-        text, entities = _formatted(args, "text", "entities")
+        text, entities = formatted(args, "text", "entities")
         chat, reply = self._destination(bot, args)
         if not text:
             raise bad_request("text must be non-empty")
@@ -180,12 +176,12 @@ class TelegramService(Service):
         return self._sent(bot, chat, reply, args, content, "text", text)
 
     async def _send_photo(self, bot: Bot, args: Args, files: dict[str, Upload], _incoming: Incoming) -> dict[str, Any]:
-        upload = _upload(args, files)
+        upload = upload_of(args, files)
         if upload is None and (not args.get("photo") or args["photo"].startswith("attach://")):
             raise bad_request("there is no photo in the request")
-        caption, entities = _formatted(args, "caption", "caption_entities") if args.get("caption") else ("", [])
+        caption, entities = formatted(args, "caption", "caption_entities") if args.get("caption") else ("", [])
         chat, reply = self._destination(bot, args)
-        sizes = _uploaded(bot, upload) if upload is not None else _named(bot, args["photo"])
+        sizes = uploaded_photo(bot, upload) if upload is not None else named_photo(bot, args["photo"])
         if utf16_length(caption) > LONGEST_CAPTION:
             raise bad_request("message caption is too long")
         content: dict[str, Any] = {"photo": sizes}
@@ -205,9 +201,9 @@ class TelegramService(Service):
                 "use deleteWebhook to delete the webhook first",
             )
         _remember_allowed(bot, args)
-        offset = _integer(args, "offset", 0)
-        limit = min(max(_integer(args, "limit", 100), 1), 100)
-        timeout = min(max(_integer(args, "timeout", 0), 0), LONGEST_POLL)
+        offset = integer(args, "offset", 0)
+        limit = min(max(integer(args, "limit", 100), 1), 100)
+        timeout = min(max(integer(args, "timeout", 0), 0), LONGEST_POLL)
         if timeout == 0:
             return bot.take_updates(offset, limit)
         gone = asyncio.ensure_future(incoming.gone())
@@ -246,7 +242,7 @@ class TelegramService(Service):
         if args.get("drop_pending_updates", "").lower() == "true":
             bot.drop_updates()
         was = bot.webhook
-        connections = min(max(_integer(args, "max_connections", 40), 1), 100)
+        connections = min(max(integer(args, "max_connections", 40), 1), 100)
         bot.webhook = Webhook(url, secret, connections, args.get("ip_address", ""))
         _remember_allowed(bot, args)
         bot.push()
@@ -278,7 +274,7 @@ class TelegramService(Service):
 
     def _destination(self, bot: Bot, args: Args) -> tuple[dict[str, Any], int | None]:
         """The chat and the message replied to; refuses what Telegram refuses, in its order."""
-        replied, without = _reply(args)
+        replied, without = reply_to(args)
         chat = find_chat(args.get("chat_id", ""))
         refusal = REFUSING_CHATS.get(chat["id"])
         if refusal is not None:
@@ -312,8 +308,8 @@ class TelegramService(Service):
         else:
             message["from"] = bot.user
         message |= {"chat": chat, "date": now}
-        if _integer(args, "message_thread_id", 0) > 0:
-            message["message_thread_id"] = _integer(args, "message_thread_id", 0)
+        if integer(args, "message_thread_id", 0) > 0:
+            message["message_thread_id"] = integer(args, "message_thread_id", 0)
         if reply is not None:
             message["reply_to_message"] = {"message_id": reply, "chat": chat, "date": now}
         if args.get("protect_content", "").lower() == "true":
@@ -349,140 +345,9 @@ class TelegramService(Service):
         return {"update": update}
 
 
-async def _arguments(incoming: Incoming) -> tuple[Args, dict[str, Upload]]:
-    """Query and body together, every value as text: what is nested in a JSON body becomes JSON text, as in a form."""
-    try:
-        body, files = await incoming.body_args()
-    except MalformedBody as error:
-        raise bad_request(f"can't parse request: {error}") from error
-    args: Args = incoming.query_args()
-    for name, value in body.items():
-        if isinstance(value, str):
-            args[name] = value
-        elif value is not None:
-            args[name] = orjson.dumps(value).decode()
-    return args, files
-
-
-def _formatted(args: Args, name: str, entities_name: str) -> tuple[str, list[Entity]]:
-    text = args[name]
-    if len(text.encode()) > LONGEST_TEXT_BYTES:
-        raise bad_request("text is too long")
-    mode = args.get("parse_mode", "")
-    try:
-        plain, entities = parse_markup(text, mode)
-    except ValueError as error:
-        raise bad_request(str(error)) from error
-    if not mode and args.get(entities_name):
-        entities = _given_entities(args[entities_name])
-    stripped = plain.rstrip()
-    lead = len(stripped) - len(stripped.lstrip())
-    return stripped.strip(), _shifted(entities, lead, utf16_length(stripped.strip()))
-
-
-def _given_entities(text: str) -> list[Entity]:
-    value = _json(text)
-    if not isinstance(value, list):
-        return []
-    for entity in value:
-        if not isinstance(entity, dict):
-            raise bad_request("can't parse MessageEntity: expected an Object")
-        for name in ("offset", "length", "type"):
-            if name not in entity:
-                raise bad_request(f"can't parse MessageEntity: Can't find field \"{name}\"")
-    return value
-
-
-def _shifted(entities: list[Entity], lead: int, length: int) -> list[Entity]:
-    """Entities after the text lost `lead` units in front, cut to its `length`."""
-    moved: list[Entity] = []
-    for entity in entities:
-        start = max(0, entity["offset"] - lead)
-        end = min(length, entity["offset"] + entity["length"] - lead)
-        if end > start:
-            moved.append(entity | {"offset": start, "length": end - start})
-    return moved
-
-
-def _reply(args: Args) -> tuple[int | None, bool]:
-    """The message replied to, and whether to send without it when it is missing."""
-    if not args.get("reply_parameters"):
-        old_style = _integer(args, "reply_to_message_id", 0)
-        return old_style if old_style > 0 else None, args.get("allow_sending_without_reply", "").lower() == "true"
-    value = _json(args["reply_parameters"], "can't parse reply parameters JSON object")
-    if not isinstance(value, dict):
-        raise bad_request("object expected as reply parameters")
-    if not value:
-        return None, False
-    number = value.get("message_id")
-    if isinstance(number, str) and number.isdigit():
-        number = int(number)
-    if not isinstance(number, int):
-        raise bad_request("can't parse reply parameters: Can't find field \"message_id\"")
-    return number, value.get("allow_sending_without_reply") is True
-
-
-def _upload(args: Args, files: dict[str, Upload]) -> Upload | None:
-    given = args.get("photo", "")
-    if given.startswith("attach://"):
-        return files.get(given.removeprefix("attach://"))
-    return None if given else files.get("photo")
-
-
-def _uploaded(bot: Bot, upload: Upload) -> list[dict[str, Any]]:
-    size = len(upload.content)
-    if size == 0:
-        raise bad_request("file must be non-empty")
-    if size > LARGEST_PHOTO:
-        raise bad_request(
-            f"file of size {size} bytes is too big for a photo; the maximum size is {LARGEST_PHOTO} bytes"
-        )
-    dimensions = image_size(upload.content)
-    if dimensions is None:
-        raise bad_request("IMAGE_PROCESS_FAILED")
-    width, height = dimensions
-    if min(width, height) < 1 or width + height > 10_000 or max(width, height) > 20 * min(width, height):
-        raise bad_request("PHOTO_INVALID_DIMENSIONS")
-    return _photo_sizes(bot, width, height, size)
-
-
-def _named(bot: Bot, given: str) -> list[dict[str, Any]]:
-    """A photo by file id or URL. Nothing is fetched: the URL's path decides what Telegram would have found."""
-    if given in bot.pictures:
-        known: list[dict[str, Any]] = bot.pictures[given]["sizes"]
-        return known
-    parts = urlsplit(given)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise bad_request("wrong file identifier/HTTP URL specified")
-    if "missing" in parts.path:
-        raise bad_request("failed to get HTTP URL content")
-    if parts.path.endswith((".html", ".txt", ".pdf")):
-        raise bad_request("wrong type of the web page content")
-    return _photo_sizes(bot, 1280, 720, 204_800)
-
-
-def _photo_sizes(bot: Bot, width: int, height: int, size: int) -> list[dict[str, Any]]:
-    base = derived_digits(bot.token, f"photo{len(bot.pictures)}", 18)
-    sizes: list[dict[str, Any]] = []
-    for longest, letter in ((90, "s"), (320, "m"), (1280, "y")):
-        scale = min(1.0, longest / max(width, height))
-        sizes.append(
-            {
-                "file_id": f"AgACAgIAAxkDAA{base}{letter}AADNgQ",
-                "file_unique_id": f"AQAD{base}{letter}",
-                "width": max(1, round(width * scale)),
-                "height": max(1, round(height * scale)),
-                "file_size": max(1, round(size * scale * scale)),
-            }
-        )
-    for one in sizes:
-        bot.pictures[one["file_id"]] = {"sizes": sizes}
-    return sizes
-
-
 def _remember_allowed(bot: Bot, args: Args) -> None:
     if args.get("allowed_updates"):
-        value = _json(args["allowed_updates"])
+        value = json_value(args["allowed_updates"])
         if isinstance(value, list):
             bot.allowed = frozenset(str(one) for one in value) or None
 
@@ -502,22 +367,6 @@ def _check_webhook(url: str, secret: str) -> None:
         raise bad_request("secret token is too long")
     if not re.fullmatch(r"[A-Za-z0-9_-]*", secret):
         raise bad_request("secret token contains unallowed characters")
-
-
-def _integer(args: Args, name: str, default: int) -> int:
-    try:
-        return int(args[name])
-    except (KeyError, ValueError):
-        return default
-
-
-def _json(text: str, complaint: str | None = None) -> Any:
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        if complaint is None:
-            return None
-        raise bad_request(complaint) from None
 
 
 def _too_fast(seconds: int) -> TelegramError:

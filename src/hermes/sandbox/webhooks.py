@@ -150,8 +150,12 @@ class Webhooks:
             async with post as answer:
                 delivery.answers.append(str(answer.status))
                 accepted = 200 <= answer.status < 300
-        except (aiohttp.ClientError, TimeoutError) as error:
-            delivery.answers.append(type(error).__name__)
+        except TimeoutError:
+            delivery.answers.append("no answer")
+            accepted = False
+        except aiohttp.ClientError as error:
+            refused = isinstance(error, aiohttp.ClientConnectorError)
+            delivery.answers.append("not reachable" if refused else "connection lost")
             accepted = False
         if delivery.status != "pending":
             return

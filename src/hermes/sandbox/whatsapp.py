@@ -8,10 +8,10 @@ object that does not exist.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from hermes.sandbox.base import Action, ActionError, Field, Magic, Service, Stage, StandIn
@@ -40,6 +40,7 @@ from hermes.sandbox.limits import RateLimiter
 from hermes.sandbox.webhooks import is_loopback
 from hermes.sandbox.whatsapp_hooks import Hooks, Number, Sent, new_wamid, user_id_of
 from hermes.sandbox.whatsapp_inbound import INBOUND, inbound
+from hermes.sandbox.whatsapp_media import LARGEST, MediaStore
 from hermes.sandbox.whatsapp_messages import Checked, check_message, check_product, wa_id_of
 from hermes.sandbox.whatsapp_templates import listed
 
@@ -47,8 +48,6 @@ EMBEDDED = re.compile(r"^EAAsandbox-(\d{5,20})-(\d{5,20})-[A-Za-z0-9_-]*$")
 MAGIC_RECIPIENT = re.compile(r"^1555([01])(\d{6})$")
 LATER = frozenset({130472, 131026, 131047, 131049, 131050, 131052, 131053, 131064})
 WINDOW = 24 * 3600.0
-MEDIA_URL_LIFE = 300
-LARGEST_MEDIA = 100 * 1024 * 1024
 PHONE_NODE = "WhatsAppBusinessPhoneNumber"
 BUSINESS_NODE = "WhatsAppBusinessAccount"
 PHONE_FIELDS = (
@@ -67,17 +66,10 @@ class Failing:
     later: bool
 
 
-@dataclass(slots=True)
-class Media:
-    owner: str
-    kind: str
-    content: bytes
-
-
 class WhatsAppService(Service):
     """All numbers of the sandbox."""
 
-    max_body = LARGEST_MEDIA + 1024 * 1024
+    max_body = LARGEST + 1024 * 1024
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
@@ -85,7 +77,7 @@ class WhatsAppService(Service):
         self._numbers: dict[str, Number] = {}
         self._received: dict[str, str] = {}
         self._last_inbound: dict[tuple[str, str], float] = {}
-        self._media: dict[str, Media] = {}
+        self._media = MediaStore(stage.clock)
         limited = stage.options.vendor_limits
         self._per_pair = RateLimiter(stage.clock, 1 / 6 if limited else None, burst=45)
         self._per_number = RateLimiter(stage.clock, 80.0 if limited else None, burst=80)
@@ -127,7 +119,8 @@ class WhatsAppService(Service):
         version, business = f"v{NEWEST[0]}.{NEWEST[1]}", "0"
         try:
             if incoming.path.startswith("/media_download/"):
-                return self._download(incoming)
+                token = check_token(incoming.bearer, about=())
+                return self._media.download(incoming, self._number(token).phone_number_id)
             version, parts = split_version(incoming.path)
             args, files = await arguments(incoming)
             if parts == ("debug_token",):
@@ -159,8 +152,9 @@ class WhatsAppService(Service):
 
     def reset(self) -> None:
         self._hooks.reset()
-        for state in (self._numbers, self._received, self._last_inbound, self._media):
+        for state in (self._numbers, self._received, self._last_inbound):
             state.clear()
+        self._media.clear()
         self._per_pair.clear()
         self._per_number.clear()
 
@@ -185,8 +179,8 @@ class WhatsAppService(Service):
             return choose_fields({"id": derived_digits(call.token, "user"), "name": "hermes sandbox"},
                                  call.args.get("fields"), ("name", "id"), "User")  # fmt: skip
         owned = {number.phone_number_id: self._phone_edges, number.business: self._business_edges}
-        if about in self._media and self._media[about].owner == number.phone_number_id and not edge:
-            return self._one_media(call, about)
+        if not edge and self._media.owns(number.phone_number_id, about):
+            return self._media.answer(call, about)
         if about not in owned:
             raise missing_object(call.method, about)
         management = owned[about] is self._business_edges
@@ -280,7 +274,7 @@ class WhatsAppService(Service):
             raise GraphError(10)
         if call.args.get("status") is not None:
             return self._mark_read(call.args, number)
-        checked = check_message(call.args, lambda media: self._owns_media(media, number))
+        checked = check_message(call.args, partial(self._media.owns, number.phone_number_id))
         if checked.wa_id == number.display:
             raise GraphError(131021)
         failure = self._failing(checked, number)
@@ -362,52 +356,8 @@ class WhatsAppService(Service):
             raise parameter_error("Param pin must be 6 characters long.")
         return {"success": True}
 
-    # media
-
-    def _owns_media(self, media: str, number: Number) -> bool:
-        return media in self._media and self._media[media].owner == number.phone_number_id
-
     async def _post_media(self, call: GraphCall, number: Number, files: dict[str, Upload]) -> dict[str, Any]:
-        check_product(call.args)
-        upload = files.get("file")
-        if upload is None:
-            raise parameter_error("The parameter file is required.")
-        kind = str(call.args.get("type") or upload.content_type)
-        if "/" not in kind:
-            raise parameter_error(
-                f'Param file must be a file with one of the allowed types. Received file of type "{kind}".'
-            )
-        if not upload.content:
-            raise GraphError(131053, details="The file is empty")
-        media = derived_digits(f"{number.phone_number_id}:{len(self._media)}", "media", 16)
-        self._media[media] = Media(number.phone_number_id, kind, upload.content)
-        return {"id": media}
-
-    def _one_media(self, call: GraphCall, media: str) -> dict[str, Any]:
-        if call.method == "DELETE":
-            del self._media[media]
-            return {"success": True}
-        if call.method != "GET":
-            raise missing_object(call.method, media)
-        kept = self._media[media]
-        until = int(self._stage.clock.now()) + MEDIA_URL_LIFE
-        return {
-            "messaging_product": "whatsapp",
-            "url": f"{call.incoming.origin}/whatsapp/media_download/{media}?until={until}",
-            "mime_type": kept.kind,
-            "sha256": hashlib.sha256(kept.content).hexdigest(),
-            "file_size": str(len(kept.content)),
-            "id": media,
-        }
-
-    def _download(self, incoming: Incoming) -> Answer:
-        token = check_token(incoming.bearer, about=())
-        media = incoming.path.rpartition("/")[2]
-        until = incoming.query_args().get("until", "0")
-        fresh = until.isdigit() and int(until) >= self._stage.clock.now()
-        if not fresh or not self._owns_media(media, self._number(token)):
-            return Answer(404, b"", "text/plain")
-        return Answer(200, self._media[media].content, self._media[media].kind)
+        return self._media.add(call, number.phone_number_id, files)
 
     # business account
 
