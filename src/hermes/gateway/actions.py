@@ -44,5 +44,6 @@ class ActionTrail:
             counted=False,
             audit_days=plan_of(caller.plan).audit_days,
             entry=entry,
+            billable=False,
         )
         await self._admissions.settle(call, outcome, error=None, duration=0.0)

@@ -49,6 +49,7 @@ class Call:
         audit_days: how long the line is kept.
         entry: the audit entry so far, without outcome, error and duration.
         idempotency_key: the Redis key of the client's idempotency key, or ''.
+        billable: whether success leaves a usage row.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Call:
     audit_days: int
     entry: Mapping[str, Any]
     idempotency_key: str = ""
+    billable: bool = True
 
     @property
     def member(self) -> str:
@@ -174,7 +176,7 @@ class Admissions:
             trail.lines_prefix(call.customer_id, day),
             call.audit_days * trail.DAY,
             (call.audit_days + _SEQUENCE_EXTRA_DAYS) * trail.DAY,
-            _usage_row(call) if outcome == "success" else b"",
+            _usage_row(call) if outcome == "success" and call.billable else b"",
             idempotency,
             answer,
             IDEMPOTENCY_SECONDS,

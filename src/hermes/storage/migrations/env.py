@@ -11,6 +11,7 @@ context.configure(
     render_as_batch=True,
     compare_type=True,
     compare_server_default=True,
+    render_item=given.get("render_item"),
     on_version_apply=given.get("on_version_apply"),
 )
 with context.begin_transaction():

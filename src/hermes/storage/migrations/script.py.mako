@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+
+from hermes.storage import sql
 ${imports if imports else ""}
 
 revision = ${repr(up_revision)}
