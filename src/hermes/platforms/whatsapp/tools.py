@@ -1,0 +1,305 @@
+"""WhatsApp: what an assistant can do with a business number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from hermes.errors import InvalidArguments, PlatformUnavailable
+from hermes.platforms.base import Account, Effect, PasteToken, Platform, RateLimit, Redaction, ToolContext
+from hermes.platforms.whatsapp.api import GRAPH_VERSION, TooMuchData, WhatsAppApi, WhatsAppCredentials
+from hermes.platforms.whatsapp.messages import (
+    contacts_message,
+    interactive_message,
+    location_message,
+    media_message,
+    reaction_message,
+    recipient,
+    template_message,
+    text_message,
+    wrong,
+)
+from hermes.platforms.whatsapp.models import (
+    ContactCard,
+    ListMenu,
+    Location,
+    Media,
+    MessageStatus,
+    Reaction,
+    ReplyButton,
+    SentMessage,
+    TemplateButton,
+    TemplateHeader,
+    TemplateParameter,
+    Templates,
+)
+
+whatsapp = Platform(
+    "whatsapp",
+    title="WhatsApp",
+    credentials=WhatsAppCredentials,
+    connect=PasteToken(
+        help_url="https://developers.facebook.com/docs/whatsapp/cloud-api/get-started",
+        steps=(
+            "In Meta's Business Settings, under System users, make a token for your app with "
+            "whatsapp_business_messaging and whatsapp_business_management.",
+            "In WhatsApp Manager, under API setup, copy the phone number id (not the number) and the WhatsApp "
+            "Business account id.",
+            "Subscribe the app to the account's webhooks, so that messages and statuses arrive.",
+        ),
+    ),
+    open=WhatsAppApi,
+    base_url="https://graph.facebook.com",
+    settings=(GRAPH_VERSION,),
+    # Up to 1,000 after an upgrade by Meta, and its refusal is cheap and clear.
+    limits=(
+        RateLimit(
+            80, 1, source="https://developers.facebook.com/docs/whatsapp/cloud-api/overview#throughput", enforced=False
+        ),
+    ),
+)
+
+To = Annotated[
+    str,
+    Redaction.RECIPIENT,
+    Field(
+        pattern=r"^(\+?[0-9][0-9 ().-]{5,30}|[A-Z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128})$",
+        description="The recipient's phone number with country code, or their user id in your business (like US.1349…)",
+    ),
+]
+MessageId = Annotated[str, Redaction.PLAIN, Field(pattern=r"^[!-~]{1,255}$")]
+_MAX_EMPTY_PAGES = 10
+
+
+@whatsapp.probe
+async def probe(api: WhatsAppApi) -> Account:
+    """The number, if the token controls it and it belongs to the business account. Source: "Phone numbers"."""
+    number, response = await api.get(
+        api.phone_number_id, fields="id,display_phone_number,verified_name,quality_rating,code_verification_status"
+    )
+    if str(number.get("id")) != api.phone_number_id:
+        raise api.context.http.unclear(response)
+    if not await _belongs(api):
+        problem = "is not the WhatsApp Business account that this phone number id belongs to"
+        raise InvalidArguments(
+            f"businessAccountId {problem}.", fields=[{"field": "businessAccountId", "problem": problem}]
+        )
+    name = next((value for key in ("verified_name", "display_phone_number") if (value := number.get(key))), None)
+    return Account(id=api.phone_number_id, name=str(name) if name else None, routing_id=api.phone_number_id)
+
+
+async def _belongs(api: WhatsAppApi) -> bool:
+    after: str | None = None
+    for _ in range(_MAX_EMPTY_PAGES):
+        page, response = await api.get(
+            f"{api.business_account_id}/phone_numbers", fields="id", limit=100, **_cursor(after)
+        )
+        if api.phone_number_id in {str(number.get("id")) for number in _data(api, page, response)}:
+            return True
+        after = _next(page)
+        if after is None:
+            return False
+    return False
+
+
+@whatsapp.tool(Effect.SEND, rest="POST /send")
+async def send_message(
+    api: WhatsAppApi,
+    context: ToolContext,
+    to: To,
+    text: Annotated[str, Redaction.TEXT, Field(min_length=1, max_length=4096)] | None = None,
+    preview_url: Annotated[bool, Redaction.PLAIN, Field(description="Show a preview of the text's first link")] = False,
+    media: Media | None = None,
+    location: Location | None = None,
+    contacts: Annotated[list[ContactCard], Field(min_length=1, max_length=20)] | None = None,
+    reaction: Reaction | None = None,
+    buttons: Annotated[
+        list[ReplyButton], Field(min_length=1, max_length=3, description="Below `text`, to answer by a tap")
+    ]
+    | None = None,
+    list_menu: Annotated[ListMenu, Field(description="Below `text`, to choose one of up to ten")] | None = None,
+    footer: Annotated[str, Redaction.TEXT, Field(min_length=1, max_length=60)] | None = None,
+    reply_to: Annotated[MessageId, Field(description="The id of the message that this one answers")] | None = None,
+) -> SentMessage:
+    """Send one WhatsApp message: exactly one of text (with buttons or a list if wanted), media, location, contacts or
+    reaction. Only within 24 hours after the recipient's last message; to write first use send_template.
+
+    Source: Cloud API, Messages."""
+    given = {"text": text, "media": media, "location": location, "contacts": contacts, "reaction": reaction}
+    chosen = [name for name, value in given.items() if value is not None]
+    if len(chosen) != 1:
+        raise wrong("text", "or exactly one of media, location, contacts and reaction must be given")
+    if (buttons is not None or list_menu is not None or footer is not None) and text is None:
+        raise wrong("text", "is needed with buttons, list_menu or footer")
+    if buttons is not None and list_menu is not None:
+        raise wrong("list_menu", "cannot be combined with buttons")
+    if footer is not None and buttons is None and list_menu is None:
+        raise wrong("footer", "is for messages with buttons or list_menu")
+    if reaction is not None and reply_to is not None:
+        raise wrong("reply_to", "does not go with a reaction, which names its message itself")
+    message: dict[str, Any]
+    if text is not None and (buttons is not None or list_menu is not None):
+        message = interactive_message(text, buttons, list_menu, footer)
+    elif text is not None:
+        message = text_message(text, preview_url=preview_url)
+    elif media is not None:
+        message = media_message(media)
+    elif location is not None:
+        message = location_message(location)
+    elif contacts is not None:
+        message = contacts_message(contacts)
+    elif reaction is not None:
+        message = reaction_message(reaction)
+    return await _send(api, context, to, message, reply_to)
+
+
+@whatsapp.tool(Effect.SEND, rest="POST /template")
+async def send_template(
+    api: WhatsAppApi,
+    context: ToolContext,
+    to: To,
+    name: Annotated[str, Redaction.PLAIN, Field(pattern=r"^[a-z0-9_]{1,512}$", description="The template's name")],
+    language: Annotated[
+        str,
+        Redaction.PLAIN,
+        Field(pattern=r"^[a-z]{2,3}(_[A-Za-z]{2,4})?$", description="Exactly as list_templates shows it, like en_US"),
+    ],
+    body: Annotated[
+        list[TemplateParameter], Field(max_length=100, description="What fills the body's variables, in their order")
+    ]
+    | None = None,
+    header: Annotated[TemplateHeader, Field(description="What fills the header, if it has a variable or a file")]
+    | None = None,
+    buttons: Annotated[list[TemplateButton], Field(max_length=10, description="What fills buttons that vary")]
+    | None = None,
+) -> SentMessage:
+    """Send an approved WhatsApp template, which may also open a conversation. list_templates shows the templates and
+    their variables.
+
+    Source: Cloud API, Message templates."""
+    return await _send(api, context, to, template_message(name, language, header, body, buttons), None)
+
+
+@whatsapp.tool(Effect.READ, rest="GET /templates")
+async def list_templates(
+    api: WhatsAppApi,
+    name: Annotated[str, Redaction.PLAIN, Field(min_length=1, max_length=512)] | None = None,
+    status: Annotated[
+        Literal["APPROVED", "PENDING", "REJECTED", "PAUSED", "DISABLED", "IN_APPEAL", "ARCHIVED"], Redaction.PLAIN
+    ]
+    | None = None,
+    category: Annotated[Literal["MARKETING", "UTILITY", "AUTHENTICATION"], Redaction.PLAIN] | None = None,
+    language: Annotated[str, Redaction.PLAIN, Field(pattern=r"^[A-Za-z_]{2,10}$")] | None = None,
+    limit: Annotated[int, Redaction.PLAIN, Field(ge=1, le=100)] = 25,
+    after: Annotated[
+        str, Redaction.PLAIN, Field(pattern=r"^[A-Za-z0-9_=+/-]{1,1024}$", description="From the page before")
+    ]
+    | None = None,
+) -> Templates:
+    """List the business account's WhatsApp templates with their texts, variables and whether they are approved.
+
+    Source: Graph API, WhatsApp Business Account, message_templates."""
+    filters = {"name": name, "status": status, "category": category, "language": language}
+    query = {key: value for key, value in filters.items() if value is not None}
+    for _ in range(_MAX_EMPTY_PAGES):
+        try:
+            page, response = await api.get(
+                f"{api.business_account_id}/message_templates",
+                fields="id,name,status,category,language,components,parameter_format,rejected_reason",
+                limit=limit,
+                **query,
+                **_cursor(after),
+            )
+        except TooMuchData:
+            if limit == 1:
+                raise
+            limit //= 2
+            continue
+        after = _next(page)
+        templates = _data(api, page, response)
+        # A page may be empty although more follow: what it held was filtered out.
+        if templates or after is None:
+            return api.read(Templates, {"templates": templates, "after": after}, response)
+    raise PlatformUnavailable("WhatsApp gave no page of templates that could be read. Ask for fewer, or try later.")
+
+
+@whatsapp.tool(Effect.READ, rest="GET /status")
+async def get_message_status(api: WhatsAppApi, message_id: MessageId) -> MessageStatus:
+    """Tell how a sent WhatsApp message fared: sent, delivered, read or failed, as far as WhatsApp has reported it.
+
+    Source: Cloud API, Webhooks, statuses. There is no request that asks for it."""
+    known = await api.context.ports.message_statuses.latest(api.context.customer_id, "whatsapp", message_id)
+    if known is not None:
+        return MessageStatus(
+            message_id=known.message_id,
+            status=known.status,
+            at=known.at,
+            recipient=known.recipient,
+            errors=known.errors or None,
+        )
+    settings = api.context.settings
+    ready = settings.meta_app_secret is not None and settings.whatsapp_verify_token is not None
+    return MessageStatus(
+        message_id=message_id,
+        status="unknown",
+        explanation="WhatsApp has reported nothing about this message yet: it was accepted at most. "
+        + (
+            "If that stays so, the app may not be subscribed to the account's webhooks."
+            if ready
+            else "This gateway cannot receive such reports: its operator has to set META_APP_SECRET and "
+            "WHATSAPP_VERIFY_TOKEN and register the webhook."
+        ),
+    )
+
+
+async def _send(
+    api: WhatsAppApi, context: ToolContext, to: str, message: dict[str, Any], reply_to: str | None
+) -> SentMessage:
+    body: dict[str, Any] = {
+        "messaging_product": "whatsapp",
+        "recipient_type": "individual",
+        **recipient(to),
+        **message,
+        "biz_opaque_callback_data": context.call_id,
+    }
+    if reply_to is not None:
+        body["context"] = {"message_id": reply_to}
+    answer, response = await api.post(f"{api.phone_number_id}/messages", body)
+    sent, contact = _first(answer.get("messages")), _first(answer.get("contacts"))
+    return api.read(
+        SentMessage,
+        {
+            "message_id": sent.get("id"),
+            "status": sent.get("message_status", "accepted"),
+            "wa_id": contact.get("wa_id"),
+            "user_id": contact.get("user_id"),
+        },
+        response,
+    )
+
+
+def _first(value: Any) -> dict[str, Any]:
+    return value[0] if isinstance(value, list) and value and isinstance(value[0], dict) else {}
+
+
+def _data(api: WhatsAppApi, page: dict[str, Any], response: Any) -> Sequence[dict[str, Any]]:
+    data = page.get("data")
+    if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
+        raise api.context.http.unclear(response)
+    return data
+
+
+def _cursor(after: str | None) -> dict[str, str]:
+    return {} if after is None else {"after": after}
+
+
+def _next(page: dict[str, Any]) -> str | None:
+    """The cursor of the page that follows. `next` only says that there is one: it is a URL with the token in it."""
+    paging = page.get("paging")
+    if not isinstance(paging, dict) or not paging.get("next"):
+        return None
+    cursors = paging.get("cursors")
+    after = cursors.get("after") if isinstance(cursors, dict) else None
+    return after if isinstance(after, str) and after else None
