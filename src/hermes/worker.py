@@ -1,19 +1,23 @@
-"""Background work: what runs by the clock, and what the job queue runs."""
+"""`hermes worker`: background jobs and nothing else, until it is told to end."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 
-from hermes.app import House
+from hermes.storage.queue import JobQueue
 
 
-async def work(house: House) -> None:
-    """Run background jobs until SIGINT or SIGTERM; running ones are finished or put back."""
-    stop = asyncio.Event()
+async def work(queue: JobQueue) -> None:
+    """Run the jobs registered with `queue` until SIGINT or SIGTERM; running jobs get its grace period to finish."""
+    ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    house.queue.start()
-    await stop.wait()
-    await house.queue.stop()
+        loop.add_signal_handler(number, ended.set)
+    try:
+        async with queue:
+            queue.start()
+            await ended.wait()
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

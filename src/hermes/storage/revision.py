@@ -10,15 +10,16 @@ import asyncio
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData
+from sqlalchemy.dialects import mysql
 
 from hermes.storage.migrate import alembic_config, migrate
 from hermes.storage.schema import load_models
-from hermes.storage.sql import Database
+from hermes.storage.sql import BigId, Database, Json, UtcDateTime
 
 
 async def write_revision(message: str) -> Path:
@@ -35,11 +36,25 @@ async def write_revision(message: str) -> Path:
 
 
 def _write(connection: Connection, message: str, metadata: MetaData) -> Path:
-    config = alembic_config(connection, metadata=metadata)
+    config = alembic_config(connection, metadata=metadata, render_item=_render)
     config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
     number = len(list(ScriptDirectory.from_config(config).walk_revisions())) + 1
     script: Any = command.revision(config, message, autogenerate=True, rev_id=f"{number:04d}")
     return Path(script.path)
+
+
+def _render(kind: str, item: Any, _context: Any) -> str | Literal[False]:
+    """Write our column types by the names they have in `storage/sql.py`; False leaves the rest to Alembic."""
+    if kind != "type":
+        return False
+    if isinstance(item, UtcDateTime):
+        return "sql.UtcDateTime()"
+    if item is Json or item is BigId:
+        return "sql.Json" if item is Json else "sql.BigId"
+    on_mysql = item.dialect_impl(mysql.dialect())
+    if getattr(on_mysql, "collation", None) != "utf8mb4_bin":
+        return False
+    return f"sql.exact_string({on_mysql.length})" if isinstance(on_mysql, mysql.VARCHAR) else "sql.long_text()"
 
 
 def main() -> None:
