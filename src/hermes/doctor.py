@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from hermes.app import House, open_house
-from hermes.connections.audit_store import unopenable
+from hermes.connections import rotation
 from hermes.errors import HermesError
 from hermes.platforms.catalog import AnyPlatform
 from hermes.settings import Settings, SettingsError
@@ -91,15 +91,16 @@ async def _clocks(house: House) -> Check:
 
 async def _credentials(house: House) -> Check:
     """Every stored credential must open with the keys that are set."""
-    total, broken = await unopenable(house.stores.database, house.keyring)
-    if broken:
+    report = await rotation.check(house.stores.database, house.stores.redis, house.keyring)
+    if report.unreadable:
+        named = ", ".join(f"{item.customer_id} {item.platform} {item.account}" for item in report.unreadable[:5])
         return Check(
             "credentials",
             "failed",
-            f"{len(broken)} of {total} do not open ({', '.join(broken[:5])}…); put the key they were sealed with into "
+            f"{len(report.unreadable)} of {report.total} do not open ({named}…); put the key they were sealed with into "
             "CREDENTIAL_ENCRYPTION_KEYS_OLD, or have the customers reconnect",
         )
-    return Check("credentials", "ok", f"all {total} open")
+    return Check("credentials", "ok", f"all {report.total} open")
 
 
 async def _reachable(platform: AnyPlatform, settings: Settings) -> Check:

@@ -20,7 +20,7 @@ from hermes.app import House, build_app, open_house
 from hermes.sandbox.app import build_sandbox, sandbox_base_urls
 from hermes.sandbox.options import SandboxOptions
 from hermes.sandbox.server import RunningSandbox
-from hermes.settings import Settings
+from hermes.settings import Settings, local_url
 from hermes.storage.data_folder import Mode
 
 log = structlog.get_logger(__name__)
@@ -53,7 +53,9 @@ async def serve(settings: Settings, options: ServeOptions, welcome: Callable[[Ho
     async with AsyncExitStack() as stack:
         listening = stack.enter_context(_listen(settings.host, settings.port))
         if settings.port == 0:
-            settings = settings.model_copy(update={"port": listening.getsockname()[1]})
+            port = listening.getsockname()[1]
+            own = {} if settings.environ.get("PUBLIC_URL") else {"public_url": local_url(port)}
+            settings = settings.model_copy(update={"port": port, **own})
         if options.sandbox:
             settings = await _with_sandbox(settings, options, stack)
         mode: Mode = "sandbox" if options.sandbox else "live"

@@ -88,11 +88,17 @@ def load_settings(
     merged |= dict(os.environ if environ is None else environ)
     given = {name: merged[name.upper()] for name in Settings.model_fields if merged.get(name.upper())}
     given |= {name: value for name, value in overrides.items() if value is not None}
+    given.setdefault("public_url", local_url(given.get("port", Settings.model_fields["port"].default)))
     try:
         return Settings(**{**given, "environ": merged})
     except ValidationError as error:
         problems = [_problem(item["loc"], item["msg"]) for item in error.errors(include_input=False)]
         raise SettingsError("; ".join(problems)) from None
+
+
+def local_url(port: int | str) -> str:
+    """The PUBLIC_URL of a hermes that only this machine is to reach."""
+    return f"http://127.0.0.1:{port}"
 
 
 def _problem(loc: tuple[int | str, ...], message: str) -> str:

@@ -12,7 +12,7 @@ import uvloop
 from hermes.app import House, open_house
 from hermes.commands.common import REFUSALS, fail
 from hermes.demo import furnish
-from hermes.observability.logs import configure_logs
+from hermes.observability.logs import configure_logging
 from hermes.sandbox.app import build_sandbox
 from hermes.sandbox.options import DEFAULT_PORT, SandboxOptions
 from hermes.sandbox.server import sandbox_server
@@ -40,7 +40,7 @@ def serve_command(
     """Run the gateway. With no setting at all it keeps everything in ./data and prints how to begin."""
     try:
         settings = load_settings(host=host, port=port, data_dir=data_dir)
-        configure_logs(settings)
+        configure_logging(settings)
         options = ServeOptions(workers=workers, jobs=not no_jobs, sandbox=sandbox, sandbox_port=sandbox_port)
         uvloop.run(serve(settings, options, _greet))
     except REFUSALS as error:
@@ -52,7 +52,7 @@ def serve_command(
 def serve_child_command(descriptor: int) -> None:
     """One of the processes of `hermes serve --workers`; not for people."""
     settings = load_settings(env_file=None)
-    configure_logs(settings)
+    configure_logging(settings)
     uvloop.run(serve_child(settings, descriptor))
 
 
@@ -61,11 +61,11 @@ def worker_command() -> None:
 
     async def run_worker(settings: Settings) -> None:
         async with open_house(settings, holder="command") as house:
-            await work(house)
+            await work(house.queue)
 
     try:
         settings = load_settings()
-        configure_logs(settings)
+        configure_logging(settings)
         uvloop.run(run_worker(settings))
     except REFUSALS as error:
         fail(str(error))
@@ -78,7 +78,7 @@ def sandbox_command(
     """Run the platforms' stand-ins alone; the inspection page is at /."""
     try:
         settings = load_settings()
-        configure_logs(settings)
+        configure_logging(settings)
     except SettingsError as error:
         fail(str(error))
     open_to_network = host not in ("127.0.0.1", "::1", "localhost")

@@ -23,7 +23,7 @@ HeaderList = list[tuple[bytes, bytes]]
 class Authenticator(Protocol):
     """Turns a request's headers into a caller."""
 
-    async def authenticate(self, headers: Headers, surface: str = "mcp") -> Caller:
+    async def authenticate(self, headers: Headers, surface: str) -> Caller:
         """Say who is calling.
 
         Args:
