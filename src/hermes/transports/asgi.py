@@ -49,6 +49,11 @@ class BadJsonError(ValueError):
     """The body is not JSON, or nested deeper than `MAX_DEPTH`."""
 
 
+def headers_of(scope: Scope) -> Headers:
+    """The request's headers, without the white space that may stand around values (RFC 9110, 5.5; httptools keeps it)."""
+    return Headers(raw=[(name, value.strip(b" \t")) for name, value in scope["headers"]])
+
+
 def declared_length(headers: Headers) -> int | None:
     """The body's length as the client declared it, or None (chunked)."""
     value = headers.get("content-length", "")

@@ -23,6 +23,7 @@ from hermes.transports.asgi import (
     Incoming,
     answer,
     declared_length,
+    headers_of,
     is_json,
     parse_json,
     read_body,
@@ -74,7 +75,7 @@ class McpFront:
         self._methods = ("POST",) if sessions is None else ("POST", "GET", "DELETE")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
+        headers = headers_of(scope)
         refused = self._guard.refusal(headers)
         if refused is not None:
             status, text = refused

@@ -175,21 +175,12 @@ def _first_page_only(params: PaginatedRequestParams | None) -> None:
 def _idempotency_key(params: Any) -> str | None:
     meta = params.get("_meta") if isinstance(params, dict) else None
     key = meta.get(IDEMPOTENCY_KEY) if isinstance(meta, dict) else None
-    if key is None:
-        return None
-    return checked_idempotency_key(key)
-
-
-def checked_idempotency_key(key: Any) -> str:
-    """A client's idempotency key, if it is one.
-
-    Raises:
-        InvalidArguments: it is not 1 to 255 printable ASCII characters.
-    """
-    if isinstance(key, str) and 0 < len(key) <= 255 and all(" " <= char <= "~" for char in key):
-        return key
-    problem = "must be 1 to 255 printable ASCII characters"
-    raise InvalidArguments(f"The idempotency key {problem}.", fields=[{"field": "idempotency key", "problem": problem}])
+    if key is not None and not isinstance(key, str):
+        problem = "must be a string"
+        raise InvalidArguments(
+            f"The idempotency key {problem}.", fields=[{"field": IDEMPOTENCY_KEY, "problem": problem}]
+        )
+    return key
 
 
 def _progress(context: Context) -> ProgressReport | None:

@@ -23,6 +23,7 @@ from hermes.transports.asgi import (
     Incoming,
     answer,
     declared_length,
+    headers_of,
     is_json,
     parse_json,
     read_body,
@@ -174,7 +175,7 @@ class _Door:
         self._method = method
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
+        headers = headers_of(scope)
         refused = self._transport.refusal(headers)
         if refused is not None:
             status, text = refused
