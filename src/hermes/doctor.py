@@ -97,8 +97,8 @@ async def _credentials(house: House) -> Check:
         return Check(
             "credentials",
             "failed",
-            f"{len(report.unreadable)} of {report.total} do not open ({named}…); put the key they were sealed with into "
-            "CREDENTIAL_ENCRYPTION_KEYS_OLD, or have the customers reconnect",
+            f"{len(report.unreadable)} of {report.total} do not open ({named}…); put the key they were sealed with "
+            "into CREDENTIAL_ENCRYPTION_KEYS_OLD, or have the customers reconnect",
         )
     return Check("credentials", "ok", f"all {report.total} open")
 

@@ -76,7 +76,7 @@ async def test_everything_is_under_the_new_key_afterwards(
         await fresh.load(*account)
     await assert_all_served(redis, new_only)
     await verify_key_check(database, new_only)
-    assert (await rotation.check(database, new_only)).done == 121
+    assert (await rotation.check(database, redis, new_only)).done == 121
     again = await rotation.rotate(database, redis, next_keyring)
     assert (again.total, again.done) == (0, 0)
 
@@ -181,7 +181,11 @@ async def test_what_does_not_open_is_reported_and_kept(
     query = select(ConnectionRow.ciphertext).where(ConnectionRow.key_id != next_keyring.current_id)
     async with database.reading() as session:
         assert (await session.execute(query)).scalar_one() == broken
-    assert [item.account for item in (await rotation.check(database, next_keyring)).unreadable] == [label]
+    assert [item.account for item in (await rotation.check(database, redis, next_keyring)).unreadable] == [label]
+    await redis.set(key_name(*MANY[9]), broken)
+    assert ["in Redis" in item.reason for item in (await rotation.check(database, redis, next_keyring)).unreadable] == [
+        False, True,
+    ]  # fmt: skip
 
 
 async def test_a_wrong_key_is_refused_at_start_and_nothing_is_written(

@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hermes.app import House, open_house
 from hermes.errors import HermesError
+from hermes.observability.logs import configure_logging
 from hermes.settings import SettingsError, load_settings
 from hermes.storage.data_folder import DataFolderError
 from hermes.storage.migrate import MigrationError
@@ -55,7 +56,13 @@ def fail(message: str) -> NoReturn:
 @asynccontextmanager
 async def command_house() -> AsyncIterator[House]:
     """The house for one command: beside a running server, or by itself."""
-    async with open_house(load_settings(), holder="command") as house:
+    settings = load_settings()
+    # Standard output belongs to the command's answer, and a person wants that and not what the services note beside it.
+    quiet = (
+        settings if "log_level" in settings.model_fields_set else settings.model_copy(update={"log_level": "WARNING"})
+    )
+    configure_logging(quiet)
+    async with open_house(settings, holder="command") as house:
         yield house
 
 

@@ -79,18 +79,20 @@ async def rotate(
     return await rotation.run()
 
 
-async def check(database: Database, keyring: Keyring, progress: Progress | None = None) -> Report:
-    """Open every stored credential, and report those that do not. Nothing is changed."""
-    report = Report(total=await _count(database, ConnectionRow.ciphertext.is_not(None)))
+async def check(database: Database, redis: Redis, keyring: Keyring, progress: Progress | None = None) -> Report:
+    """Open every stored credential, and the copy that is served of it, and report what does not. Nothing is changed."""
+    stored = ConnectionRow.ciphertext.is_not(None)
+    report = Report(total=await _count(database, stored))
     after = ""
-    while batch := await _batch(database, after, ConnectionRow.ciphertext.is_not(None)):
+    while batch := await _batch(database, after, stored):
         after = batch[-1].id
-        for row in batch:
-            opened = _open(keyring, row)
-            if isinstance(opened, Unreadable):
-                report.unreadable.append(opened)
-            else:
+        copies = await redis.mget([_name(row) for row in batch])
+        for row, copy in zip(batch, copies, strict=True):
+            problem = _problem(keyring, row, copy)
+            if problem is None:
                 report.done += 1
+            else:
+                report.unreadable.append(problem)
         if progress is not None:
             progress(report.done + len(report.unreadable), report.total)
     return report
@@ -137,7 +139,7 @@ class _Rotation:
                 self._progress(self._report.done + len(self._report.unreadable), self._report.total)
 
     def _reseal(self, row: Any) -> str | None:
-        opened = _open(self._keyring, row)
+        opened = _open(self._keyring, row, row.ciphertext)
         if isinstance(opened, Unreadable):
             self._report.unreadable.append(opened)
             return None
@@ -184,11 +186,18 @@ async def _count(database: Database, *conditions: Any) -> int:
         return int((await session.execute(query)).scalar_one())
 
 
-def _open(keyring: Keyring, row: Any) -> bytes | Unreadable:
+def _problem(keyring: Keyring, row: Any, copy: Any) -> Unreadable | None:
+    opened = _open(keyring, row, row.ciphertext)
+    if isinstance(opened, bytes) and copy is not None:
+        opened = _open(keyring, row, copy, "the copy in Redis: ")
+    return opened if isinstance(opened, Unreadable) else None
+
+
+def _open(keyring: Keyring, row: Any, sealed: str, which: str = "") -> bytes | Unreadable:
     try:
-        return keyring.open(row.ciphertext, _name(row))
+        return keyring.open(sealed, _name(row))
     except Undecryptable as error:
-        return Unreadable(row.customer_id, row.platform, row.label, error.reason)
+        return Unreadable(row.customer_id, row.platform, row.label, which + error.reason)
 
 
 def _name(row: Any) -> str:

@@ -1,0 +1,122 @@
+"""`hermes connect`, `hermes disconnect` and `hermes connections`: customers' linked accounts."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from hermes.app import House
+from hermes.commands.common import AsJson, command_house, fail, print_json, print_table, run
+from hermes.connections.models import Connection
+from hermes.identity.caller import Caller
+from hermes.platforms.base import DEFAULT_ACCOUNT
+
+Who = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's id or e-mail address.")]
+PlatformId = Annotated[str, typer.Argument(metavar="PLATFORM", help="The platform's id, for example telegram.")]
+
+_LONGEST = 64 * 1024
+_EXAMPLE = """for example: echo '{"bot_token": "123:abc"}' | hermes connect CUSTOMER telegram --credentials-stdin"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command("connect", no_args_is_help=True)(connect)
+    app.command("disconnect", no_args_is_help=True)(disconnect)
+    app.command("connections", no_args_is_help=True)(connections)
+
+
+def connect(
+    customer: Who,
+    platform: PlatformId,
+    credentials_stdin: Annotated[
+        bool, typer.Option("--credentials-stdin", help="Read the credentials from standard input, as a JSON object.")
+    ] = False,
+    account: Annotated[str, typer.Option(help="The account's label.")] = DEFAULT_ACCOUNT,
+    as_json: AsJson = False,
+) -> None:
+    """Link a customer's account: the credentials are tried at the platform, then kept encrypted."""
+    if not credentials_stdin:
+        raise typer.BadParameter(
+            f"Credentials are read from standard input only, {_EXAMPLE}", param_hint="--credentials-stdin"
+        )
+    credentials = _read_credentials()
+
+    async def work() -> Connection:
+        async with command_house() as house:
+            return await house.connections.connect(await _acting(house, customer), platform, credentials, account)
+
+    connection = run(work())
+    if as_json:
+        print_json({"connected": True, **connection.as_dict()})
+    else:
+        named = f" ({connection.display_name})" if connection.display_name else ""
+        typer.echo(f"{platform} is linked as {connection.label!r}{named}.")
+
+
+def disconnect(
+    customer: Who,
+    platform: PlatformId,
+    account: Annotated[str | None, typer.Option(help="The account's label; needed if there are several.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Unlink one account of a customer and forget its credential."""
+
+    async def work() -> str:
+        async with command_house() as house:
+            return await house.connections.disconnect(await _acting(house, customer), platform, account)
+
+    label = run(work())
+    if as_json:
+        print_json({"disconnected": True, "platform": platform, "account": label})
+    else:
+        typer.echo(f"{platform} account {label!r} is no longer linked.")
+
+
+def connections(customer: Who, as_json: AsJson = False) -> None:
+    """List a customer's linked accounts. Secrets are never shown."""
+
+    async def work() -> dict[str, Any]:
+        async with command_house() as house:
+            return await house.connections.overview(await _acting(house, customer))
+
+    overview = run(work())
+    if as_json:
+        print_json(overview)
+        return
+    rows = [
+        (
+            each["platform"],
+            each["account"],
+            each["status"],
+            each["display_name"] or each["external_id"],
+            (each["expires_at"] or "")[:10],
+            each["last_error"],
+        )
+        for each in overview["details"]
+    ]
+    print_table(
+        ("PLATFORM", "ACCOUNT", "STATUS", "WHOSE", "EXPIRES", "LAST ERROR"),
+        rows,
+        empty="This customer has no linked account; link one with `hermes connect CUSTOMER PLATFORM`.",
+    )
+
+
+async def _acting(house: House, customer: str) -> Caller:
+    found = await house.customers.find(customer)
+    caller = await house.callers.act_for(house.callers.operator, found.id)
+    return replace(caller, client="hermes cli")
+
+
+def _read_credentials() -> dict[str, Any]:
+    text = sys.stdin.buffer.read(_LONGEST + 1)
+    try:
+        credentials = orjson.loads(text) if len(text) <= _LONGEST else None
+    except orjson.JSONDecodeError:
+        credentials = None
+    if not isinstance(credentials, dict):
+        fail(f"There is no JSON object with credentials on standard input; {_EXAMPLE}")
+    return credentials
