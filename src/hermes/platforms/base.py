@@ -231,6 +231,9 @@ class Tool:
 
     def validate_query(self, query: Mapping[str, Any]) -> BaseModel:
         """Check arguments that came as strings of a query (lists as lists of strings). Raises as `validate`."""
+        if any(isinstance(value, list) for value in query.values()):
+            # Pydantic's reading of strings knows no lists; its lax reading does, and takes strings for numbers as well.
+            return self.arguments_model.model_validate(dict(query), strict=False)
         return self.arguments_model.model_validate_strings(dict(query))
 
     async def run(self, api: Any, arguments: BaseModel, context: ToolContext) -> dict[str, Any]:
