@@ -50,7 +50,7 @@ class BadJsonError(ValueError):
 
 
 def headers_of(scope: Scope) -> Headers:
-    """The request's headers, without the white space that may stand around values (RFC 9110, 5.5; httptools keeps it)."""
+    """The request's headers, without white space around values (RFC 9110, 5.5; httptools keeps it)."""
     return Headers(raw=[(name, value.strip(b" \t")) for name, value in scope["headers"]])
 
 
