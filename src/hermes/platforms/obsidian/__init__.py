@@ -208,7 +208,7 @@ class Section(BaseModel):
     content: Content
 
 
-PropertyName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+PropertyName = Annotated[str, Field(min_length=1, max_length=200)]
 Scalar = str | int | float | bool | None
 
 
@@ -235,7 +235,7 @@ async def update_note(
     create: Annotated[bool, Field(description="Make the note if it does not exist.")] = False,
     dry_run: DryRun = False,
 ) -> WriteResult:
-    """Change a note in exactly one way: new content, a piece of text replaced, a section replaced, or properties set."""
+    """Change a note in one way: new content, a text replaced, a section replaced, or properties set and deleted."""
     ways = (content, replace, section, frontmatter)
     if sum(way is not None for way in ways) != 1:
         raise _wrong("content", "give exactly one of content, replace, section and frontmatter")

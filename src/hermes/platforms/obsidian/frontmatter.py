@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from hermes.errors import InvalidArguments
-from hermes.platforms.obsidian.yaml12 import PropertiesError, compose, dump_property, load_properties
+from hermes.platforms.obsidian.yaml12 import PropertiesError, compose, dump_property, load_properties, plain
 
 _BLOCK = re.compile(r"\A(\ufeff?---(\r?\n))((?:.*\n)*?)(---[ \t]*(?:\r?\n|\Z))")
 _OPENED = re.compile(r"\A\ufeff?---\r?\n")
@@ -73,7 +73,7 @@ def edit(text: str, set_: Mapping[str, Any], delete: Iterable[str], newline: str
         after = load_properties(block.text)
     except PropertiesError as error:
         raise _refusal(f"the note's properties cannot be edited: {error}") from None
-    wanted = {name: value for name, value in before.items() if name not in set(delete)} | _as_read(set_)
+    wanted = {name: value for name, value in before.items() if name not in set(delete)} | plain(dict(set_))
     if after != wanted:
         raise _refusal("the note's properties are written in a way that cannot be edited safely; replace them by hand")
     return parts.head + block.text + parts.tail + parts.body
@@ -87,15 +87,6 @@ def _without_block(text: str, set_: Mapping[str, Any], newline: str) -> str:
     lines = [line for name, value in set_.items() for line in dump_property(name, value)]
     mark = "\ufeff" if text.startswith("\ufeff") else ""
     return mark + newline.join(("---", *lines, "---", "")) + text.removeprefix("\ufeff")
-
-
-def _as_read(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values as they come back when they are written and read."""
-    return {
-        key: value
-        for name, item in values.items()
-        for key, value in load_properties("\n".join(dump_property(name, item))).items()
-    }
 
 
 def _refusal(problem: str) -> InvalidArguments:

@@ -58,7 +58,6 @@ class Entry:
     folded_path: str
     key: Key
     body: bytes
-    body_start: int
     tags: tuple[str, ...]
     headings: tuple[str, ...]
     properties: dict[str, Any]
@@ -237,14 +236,12 @@ class Index:
         folded = fold(text)
         tags = tuple(note.tags)
         headings = tuple(heading.text for heading in note.outline.headings)
-        start = len(note.parts.block.encode()) if note.parts.present else 0
         entry = Entry(
             number,
             path,
             fold(path),
             key,
             data,
-            start,
             tags,
             headings,
             note.properties,

@@ -89,6 +89,7 @@ class Outline:
         raise NotFound(f"The note has no block ^{wanted}.", did_you_mean=ids[:50])
 
     def _block_at(self, line: int, *, alone: bool) -> tuple[int, int]:
+        borders = {at for heading in self.headings for at in range(heading.line, self.content_start(heading))}
         end = line + 1
         if not alone and _LIST_ITEM.match(self.lines[line]):
             return line, end
@@ -96,12 +97,11 @@ class Outline:
         if alone:
             while first > self.first and not self.lines[first - 1].strip():
                 first -= 1
-        while first > self.first and self._continues(first - 1):
+        while first > self.first and (
+            self.code[first - 1] or (self.lines[first - 1].strip() and first - 1 not in borders)
+        ):
             first -= 1
         return first, end
-
-    def _continues(self, line: int) -> bool:
-        return self.code[line] or (bool(self.lines[line].strip()) and line not in {h.line for h in self.headings})
 
 
 def lines_of(text: str) -> list[str]:

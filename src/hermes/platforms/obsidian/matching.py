@@ -223,10 +223,9 @@ class _PhraseFinder:
     def fits(self, entry: Entry) -> bool:
         if not self._body_only and self._phrase in note_title(entry.folded_path):
             return True
-        start = entry.body_start if self._body_only else 0
         if entry.ascii:
-            return self._bytes is not None and self._bytes.search(entry.body.lower(), start) is not None
-        return self._text.search(fold(entry.body[start:].decode())) is not None
+            return self._bytes is not None and self._bytes.search(entry.body.lower()) is not None
+        return self._text.search(fold(entry.text)) is not None
 
 
 def _only(scores: Scores, among: Iterable[int]) -> Scores:

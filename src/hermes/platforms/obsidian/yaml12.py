@@ -81,8 +81,13 @@ def load_properties(text: str) -> dict[str, Any]:
         return {}
     if not isinstance(value, dict):
         raise PropertiesError("the properties are not a list of `name: value` lines")
-    plain: dict[str, Any] = _Plain().convert(value, 0)
-    return plain
+    return plain(value)
+
+
+def plain(value: dict[Any, Any]) -> dict[str, Any]:
+    """A mapping as JSON values, as `load_properties` gives them. Raises PropertiesError when it is too large or deep."""
+    converted: dict[str, Any] = _Plain().convert(value, 0)
+    return converted
 
 
 def compose(text: str) -> yaml.Node | None:
