@@ -162,7 +162,9 @@ class Linked:
             found.setdefault(platform, []).append(label)
         return found
 
-    async def mark_needs_reconnect(self, customer_id: str, platform: str, label: str, reason: str) -> None:
+    async def mark_needs_reconnect(
+        self, customer_id: str, platform: str, label: str, reason: str, used: str | None = None
+    ) -> None:
         self.marked.append((customer_id, platform, label))
 
 

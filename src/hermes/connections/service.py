@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 import structlog
 from pydantic import ValidationError
 from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
 
 from hermes.connections.models import Connection, Status
 from hermes.connections.names import LABEL, LABEL_RULE
@@ -167,7 +168,13 @@ class Connections:
             reason: in words for the customer; no secret.
             used: the sealed credential that failed. One that was linked meanwhile is left alone.
         """
-        if await self._store.mark_needs_reconnect(customer_id, platform, label, reason, used):
+        try:
+            marked = await self._store.mark_needs_reconnect(customer_id, platform, label, reason, used)
+        except (RedisError, SQLAlchemyError, TimeoutError) as error:
+            # The caller is answering a call that failed, and the next one will find out the same.
+            log.error("account_not_marked", customer_id=customer_id, platform=platform, error=type(error).__name__)
+            return
+        if marked:
             log.warning("account_needs_reconnect", customer_id=customer_id, platform=platform, account=label)
 
     def _platform(self, platform: str) -> AnyPlatform:

@@ -28,7 +28,9 @@ class CredentialStore(Protocol):
     """What the pipeline needs of `hermes.connections.store`."""
 
     async def load(self, customer_id: str, platform: str, label: str) -> str | None:
-        """Read the sealed credential from SQL and fill Redis with it; None when there is none."""
+        """Read the sealed credential from SQL and fill Redis with it; None when there is none.
+
+        Raises `NeedsReconnect` when it is known not to work any more."""
         ...
 
     def open(self, name: str, sealed: str) -> bytes:
@@ -43,7 +45,11 @@ class Linked(Protocol):
         """Platform → labels of the customer's linked accounts, the default first."""
         ...
 
-    async def mark_needs_reconnect(self, customer_id: str, platform: str, label: str, reason: str) -> None: ...
+    async def mark_needs_reconnect(
+        self, customer_id: str, platform: str, label: str, reason: str, used: str | None = None
+    ) -> None:
+        """Remember that the platform refused the sealed credential `used`, unless another one was linked meanwhile."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +138,12 @@ class Accounts:
 
         Raises:
             NotConnected: there is none; the error says how to link one.
+            NeedsReconnect: it is known not to work any more; the error says how to link it again.
         """
-        if await self._store.load(caller.customer_id, platform, label or DEFAULT_ACCOUNT) is not None:
+        if await self._load(caller, platform, label or DEFAULT_ACCOUNT):
             return label or DEFAULT_ACCOUNT
         labels = (await self._linked.accounts(caller.customer_id)).get(platform, ())
-        if label is None and labels and await self._store.load(caller.customer_id, platform, labels[0]) is not None:
+        if label is None and labels and await self._load(caller, platform, labels[0]):
             return labels[0]
         title = self._catalog.platforms[platform].title
         raise NotConnected(
@@ -144,6 +151,20 @@ class Accounts:
             platform=platform,
             connect_url=self._connect_url(platform),
         )
+
+    async def _load(self, caller: Caller, platform: str, label: str) -> bool:
+        try:
+            return await self._store.load(caller.customer_id, platform, label) is not None
+        except NeedsReconnect as error:
+            url = self._connect_url(platform)
+            raise NeedsReconnect(
+                f"The linked {self._catalog.platforms[platform].title} account no longer works. Reconnect it: {url}",
+                platform=platform,
+                account=label,
+                connect_url=url,
+                nothing_sent=True,
+                detail=error.detail,
+            ) from None
 
     def open(self, caller: Caller, tool: Tool, label: str, sealed: str, deadline: float) -> OpenAccount:
         """Open the platform's API with the account's credential.
@@ -170,13 +191,13 @@ class Accounts:
         )
         return OpenAccount(label, platform.open(context, credentials), http)
 
-    async def needs_reconnect(self, caller: Caller, tool: Tool, label: str, error: NeedsReconnect) -> None:
+    async def needs_reconnect(self, caller: Caller, tool: Tool, label: str, error: NeedsReconnect, sealed: str) -> None:
         """The platform said that the credential is dead: tell the way out, and remember it with the connection."""
         error.data.setdefault("platform", tool.platform)
         if caller.single_user:
             return
         error.data.setdefault("connect_url", self._connect_url(tool.platform))
-        await self._linked.mark_needs_reconnect(caller.customer_id, tool.platform, label, error.message)
+        await self._linked.mark_needs_reconnect(caller.customer_id, tool.platform, label, error.message, used=sealed)
 
     def _unseal(self, caller: Caller, platform: AnyPlatform, label: str, sealed: str) -> Credentials:
         name = self._key_name(caller.customer_id, platform.id, label)

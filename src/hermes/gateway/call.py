@@ -259,8 +259,9 @@ class Gateway:
             async with asyncio.timeout(run.tool.timeout + _BACKSTOP_SECONDS):
                 return dict(fence(await run.tool.run(account.api, run.arguments, context)))
         except HermesError as error:
-            if isinstance(error, NeedsReconnect):
-                await self._accounts.needs_reconnect(run.caller, run.tool, label, error)
+            if isinstance(error, NeedsReconnect) and account is not None:
+                # The platform said so. A credential that did not open here may well be fine for another replica.
+                await self._accounts.needs_reconnect(run.caller, run.tool, label, error, sealed)
             error.message = fence_text(error.message)
             error.data = fence(error.data)
             raise
