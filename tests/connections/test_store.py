@@ -298,6 +298,18 @@ async def test_accounts_of_many_customers_stay_apart(store: CredentialStore, red
     assert {item.customer_id for item in await store.connections("cus_3")} == {"cus_3"}
 
 
+async def test_writers_at_the_same_moment_leave_both_stores_alike(
+    store: CredentialStore, redis: Redis, database: Database
+) -> None:
+    changes = [store.put(*ACCOUNT, f"secret {number}".encode(), BOT) for number in range(20)]
+    changes += [store.put("cus_a", "whatsapp", "default", b"token", Account(id="1", routing_id="1")) for _ in range(20)]
+    await asyncio.gather(*changes, *(store.load(*ACCOUNT) for _ in range(20)))
+    for platform in ("telegram", "whatsapp"):
+        row = await row_of(database, "cus_a", platform)
+        assert row.version == 20
+        assert await served(redis, f"creds:cus_a:{platform}") == row.ciphertext
+
+
 async def test_of_many_claims_of_one_number_exactly_one_succeeds(store: CredentialStore, database: Database) -> None:
     number = Account(id="1", routing_id="106540352242922")
     claims = [store.put(f"cus_{index}", "whatsapp", "default", b"token", number) for index in range(50)]
