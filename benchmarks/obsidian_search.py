@@ -48,7 +48,8 @@ def make_notes(folder: Path, count: int) -> list[str]:
         parent.mkdir(parents=True, exist_ok=True)
         some = dice.choices(words, weights, k=WORDS_PER_NOTE)
         lines = "\n".join(" ".join(some[start : start + 12]) for start in range(0, WORDS_PER_NOTE, 12))
-        head = f"---\ntags: [{some[2]}, area/{some[3]}]\nstatus: {dice.choice(['draft', 'done', 'idea'])}\n---\n# {some[5]}\n"
+        status = dice.choice(["draft", "done", "idea"])
+        head = f"---\ntags: [{some[2]}, area/{some[3]}]\nstatus: {status}\n---\n# {some[5]}\n"
         (parent / f"{some[0]} {some[1]} {number}.md").write_text(f"{head}{lines}\n#{some[7]}\n## {some[8]}\n")
     return words
 

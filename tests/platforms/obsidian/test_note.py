@@ -23,7 +23,8 @@ from hermes.platforms.obsidian.note import Note
         ("---\r\na: 1\r\n---\r\nbody", {"a": 1}),
         ("\ufeff---\na: 1\n---\n", {"a": 1}),
         ("---\nday: 2026-01-02\nat: 2026-01-02T10:20:30\n---\n", {"day": "2026-01-02", "at": "2026-01-02T10:20:30"}),
-        ("---\na: yes\nb: 12:30\nc: true\nd: 010\ne: 1.5\nf:\n---\n", {"a": "yes", "b": "12:30", "c": True, "d": 10, "e": 1.5, "f": None}),
+        ("---\na: yes\nb: 12:30\nc: true\n---\n", {"a": "yes", "b": "12:30", "c": True}),
+        ("---\nd: 010\ne: 1.5\nf:\n---\n", {"d": 10, "e": 1.5, "f": None}),
         ('---\nlink: "[[X]]"\n---', {"link": "[[X]]"}),
         (" ---\na: 1\n---\n", {}),
         ("----\na: 1\n---\n", {}),
@@ -31,7 +32,7 @@ from hermes.platforms.obsidian.note import Note
         ("\n---\na: 1\n---\n", {}),
         ("---\nbig: 123456789012345678901\n---\n", {"big": "123456789012345678901"}),
     ],
-)  # fmt: skip
+)
 def test_properties(text: str, properties: dict[str, Any]) -> None:
     note = Note(text)
     assert (note.properties, note.properties_error) == (properties, None)
@@ -40,12 +41,20 @@ def test_properties(text: str, properties: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "yaml",
     [
-        "a: [", "a: b: c", "- a", "just text", "a: !!python/object:os.system x", "a: *unknown", "a: \x01",
-        "a: " + "[" * 50_000, "- " * 30_000, "a: " + "{a: " * 15_000,
+        "a: [",
+        "a: b: c",
+        "- a",
+        "just text",
+        "a: !!python/object:os.system x",
+        "a: *unknown",
+        "a: \x01",
+        "a: " + "[" * 50_000,
+        "- " * 30_000,
+        "a: " + "{a: " * 15_000,
         "a: &a [1,1,1,1,1,1,1,1,1,1]\n"
         + "\n".join(f"{y}: &{y} [{','.join([f'*{x}'] * 10)}]" for x, y in zip("abcdefg", "bcdefgh", strict=True)),
     ],
-)  # fmt: skip
+)
 def test_malformed_properties_are_told_and_never_edited(yaml: str) -> None:
     text = f"---\n{yaml}\n---\nbody\n"
     started = time.monotonic()
@@ -192,8 +201,22 @@ def test_blocks(block: str, lines: tuple[int, int]) -> None:
     assert (first + 1, end) == lines
 
 
-@pytest.mark.parametrize("text", ["[" * 200_000, "`" * 200_001, "[a](" * 50_000, "``` `" * 40_000, "[[a|" * 50_000, "#" * 200_000,
-                                  "> " * 100_000, "---\n" * 50_000, "a\n=\n" * 20_000, "- " * 50_000, "^a " * 60_000])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 200_000,
+        "`" * 200_001,
+        "[a](" * 50_000,
+        "``` `" * 40_000,
+        "[[a|" * 50_000,
+        "#" * 200_000,
+        "> " * 100_000,
+        "---\n" * 50_000,
+        "a\n=\n" * 20_000,
+        "- " * 50_000,
+        "^a " * 60_000,
+    ],
+)
 def test_hostile_text_is_read_quickly(text: str) -> None:
     started = time.monotonic()
     note = Note(text)
@@ -236,11 +259,16 @@ body: no property
         ({"text": "one line"}, [], "text: |\n  # no comment\n  line\n", "text: one line\n"),
         ({}, ["text", "missing"], "text: |\n  # no comment\n  line\n", ""),
         ({}, ["folded"], "folded: >-\n  a\n  b\n", ""),
-        ({"new": [1, True, None, "yes", "12:30"]}, [], "  b\n---\n", "  b\nnew:\n  - 1\n  - true\n  - null\n  - 'yes'\n  - '12:30'\n---\n"),
+        (
+            {"new": [1, True, None, "yes", "12:30"]},
+            [],
+            "  b\n---\n",
+            "  b\nnew:\n  - 1\n  - true\n  - null\n  - 'yes'\n  - '12:30'\n---\n",
+        ),
         ({"empty": []}, [], "  b\n---\n", "  b\nempty: []\n---\n"),
         ({"long": "word " * 60 + "end"}, [], "  b\n---\n", "  b\nlong: " + "word " * 60 + "end\n---\n"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_property_edits_keep_every_other_byte(
     set_: dict[str, Any], delete: list[str], old: str, new: str, newline: str

@@ -58,7 +58,8 @@ def test_of_equals_the_newer_comes_first(find: Find, folder: Path) -> None:
 
 
 OPERATORS = {
-    "Work__Plan": "---\nstatus: Done\ntags: [project/alpha]\nowner: Ann Lee\nempty:\n---\nThe quick brown\nfox jumps. e-mail me: foo_bar",
+    "Work__Plan": "---\nstatus: Done\ntags: [project/alpha]\nowner: Ann Lee\nempty:\n---\n"
+    "The quick brown\nfox jumps. e-mail me: foo_bar",
     "Work__Log": "---\nstatus: draft\nready: true\nlist: [one, two]\n---\nquick notes https://x.y/quick #Daily",
     "Home__Übung": "Straße und Füße, 日本語テスト, C++ ok",
     "quick": "#project nothing",
@@ -137,8 +138,24 @@ def test_modes(find: Find, folder: Path, mode: str, query: str, found: list[str]
     assert sorted(paths(find(query, mode=mode))) == sorted(found)
 
 
-@pytest.mark.parametrize("query", ["", "   ", '""', "(a", "a)", "line:(a b)", "section:x", "a " * 60, "(" * 60 + "a" + ")" * 60,
-                                   "/(/", "/[/", "/" + "a" * 600 + "/", "-"])  # fmt: skip
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "   ",
+        '""',
+        "(a",
+        "a)",
+        "line:(a b)",
+        "section:x",
+        "a " * 60,
+        "(" * 60 + "a" + ")" * 60,
+        "/(/",
+        "/[/",
+        "/" + "a" * 600 + "/",
+        "-",
+    ],
+)
 def test_queries_that_cannot_be_read(find: Find, folder: Path, query: str) -> None:
     write(folder, a="a")
     try:

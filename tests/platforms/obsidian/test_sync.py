@@ -36,15 +36,29 @@ def git(folder: Path, *arguments: str) -> None:
     [
         ([], "none", "not_configured", []),
         ([".stfolder/"], "external", "unknown", []),
-        (["a.sync-conflict-20260102-153000-ABCDEFG.md"], "external", "conflict", ["a.sync-conflict-20260102-153000-ABCDEFG.md"]),
-        (["s/n (Ann's conflicted copy 2026-01-02).md"], "external", "conflict", ["s/n (Ann's conflicted copy 2026-01-02).md"]),
-        (["n (Conflicted copy PHONE 202601021530).md", ".obsidian/.sync.lock/"], "obsidian-headless", "conflict",
-         ["n (Conflicted copy PHONE 202601021530).md"]),
+        (
+            ["a.sync-conflict-20260102-153000-ABCDEFG.md"],
+            "external",
+            "conflict",
+            ["a.sync-conflict-20260102-153000-ABCDEFG.md"],
+        ),
+        (
+            ["s/n (Ann's conflicted copy 2026-01-02).md"],
+            "external",
+            "conflict",
+            ["s/n (Ann's conflicted copy 2026-01-02).md"],
+        ),
+        (
+            ["n (Conflicted copy PHONE 202601021530).md", ".obsidian/.sync.lock/"],
+            "obsidian-headless",
+            "conflict",
+            ["n (Conflicted copy PHONE 202601021530).md"],
+        ),
         ([".obsidian/.sync.lock/"], "obsidian-headless", "syncing", []),
         ([".obsidian/plugins/obsidian-livesync/"], "livesync", "unknown", []),
         ([".git/"], "git", "error", []),
     ],
-)  # fmt: skip
+)
 async def test_backends(
     call: Call, folder: Path, names: list[str], backend: str, state: str, conflicts: list[str]
 ) -> None:

@@ -75,12 +75,41 @@ def test_no_path_reads_or_writes_outside(path: str, vault: Vault, folder: Path, 
 @pytest.mark.parametrize(
     "path",
     [
-        "", "/etc/passwd", "/a.md", "..", "../a.md", "a/../b.md", "a/../../b.md", "./a.md", ".obsidian/x.md", "a/.git/x.md",
-        ".trash/x.md", "a\\b.md", "..\\b.md", "C:\\a.md", "C:a.md", "c:/a.md", "a\x00.md", "a\n.md", "a\x7f.md", "a//b.md",
-        "a/", "CON", "con.md", "a/NUL.md", "aux", "com1.x.md", "LPT9.md", "COM¹.md", "nul .md", "x" * 256, "a/" * 600 + "b",
-        "\ud800.md", "a/" * 40 + "b.md",
+        "",
+        "/etc/passwd",
+        "/a.md",
+        "..",
+        "../a.md",
+        "a/../b.md",
+        "a/../../b.md",
+        "./a.md",
+        ".obsidian/x.md",
+        "a/.git/x.md",
+        ".trash/x.md",
+        "a\\b.md",
+        "..\\b.md",
+        "C:\\a.md",
+        "C:a.md",
+        "c:/a.md",
+        "a\x00.md",
+        "a\n.md",
+        "a\x7f.md",
+        "a//b.md",
+        "a/",
+        "CON",
+        "con.md",
+        "a/NUL.md",
+        "aux",
+        "com1.x.md",
+        "LPT9.md",
+        "COM¹.md",
+        "nul .md",
+        "x" * 256,
+        "a/" * 600 + "b",
+        "\ud800.md",
+        "a/" * 40 + "b.md",
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("write", [False, True])
 def test_refused_paths(vault: Vault, folder: Path, path: str, write: bool) -> None:
     with pytest.raises(InvalidArguments) as caught:
@@ -89,8 +118,27 @@ def test_refused_paths(vault: Vault, folder: Path, path: str, write: bool) -> No
     assert not list(folder.iterdir())
 
 
-@pytest.mark.parametrize("path", ["a#b.md", "a|b", "a^b", "a:b", "a%%b", "[[a]]", 'a"b', "a<b", "a?b", "a*b", "a .md", "a./b.md",
-                                  " a.md", "a\u202eb.md", "a\u200bb.md", "a\ufeffb.md"])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    [
+        "a#b.md",
+        "a|b",
+        "a^b",
+        "a:b",
+        "a%%b",
+        "[[a]]",
+        'a"b',
+        "a<b",
+        "a?b",
+        "a*b",
+        "a .md",
+        "a./b.md",
+        " a.md",
+        "a\u202eb.md",
+        "a\u200bb.md",
+        "a\ufeffb.md",
+    ],
+)
 def test_new_names_that_links_or_other_systems_cannot_hold(vault: Vault, path: str) -> None:
     with pytest.raises(InvalidArguments):
         vault.change(path, lambda _: b"", create=True)
@@ -184,7 +232,7 @@ def test_swapping_a_folder_for_a_link_never_leads_out(vault: Vault, folder: Path
                     vault.change("sub/note.md", lambda _: b"mine")
                 else:
                     assert vault.read("sub/note.md").data == b"mine"
-            except (HermesError, FileNotFoundError):
+            except HermesError:
                 pass
     finally:
         stop.set()

@@ -136,7 +136,13 @@ class Vault:
             change, mode = self._prepare(root, segments, edit, create, etag)
             if change.before == change.after:
                 return change
-            return self._store(root, change, mode)
+            try:
+                return self._store(root, change, mode)
+            except FileNotFoundError:
+                message = (
+                    "The note's folder was moved or removed at this moment. Look where it is and repeat the change."
+                )
+                raise Conflict(message, current_etag=None) from None
 
     def _prepare(
         self, root: int, segments: tuple[str, ...], edit: Edit, create: bool, etag: str | None

@@ -85,7 +85,7 @@ def load_properties(text: str) -> dict[str, Any]:
 
 
 def plain(value: dict[Any, Any]) -> dict[str, Any]:
-    """A mapping as JSON values, as `load_properties` gives them. Raises PropertiesError when it is too large or deep."""
+    """A mapping as JSON values, as `load_properties` gives them. Raises PropertiesError if it is too large or deep."""
     converted: dict[str, Any] = _Plain().convert(value, 0)
     return converted
 
