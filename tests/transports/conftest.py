@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 import uvicorn
+from fastapi import FastAPI, Query
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from pydantic import BaseModel, SecretStr
@@ -19,6 +20,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.routing import BaseRoute
 
+from hermes import errors
 from hermes.errors import HermesError, InvalidArguments, NotAuthenticated, Suspended, UnknownTool
 from hermes.gateway.call import Gateway
 from hermes.gateway.results import CallOptions, CallResult, ToolView
@@ -32,6 +34,8 @@ from hermes.transports.exchange import Exchange
 from hermes.transports.guard import Guard
 from hermes.transports.mcp import McpTransport
 from hermes.transports.mcp_server import McpMethods, build_server
+from hermes.transports.problem_handlers import install_problem_handlers
+from hermes.transports.rest import RestTransport
 from hermes.transports.sse import SseTransport
 from hermes.transports.sse_mailbox import Mailbox
 from hermes.transports.tool_list import ToolList
@@ -231,4 +235,33 @@ async def direct(toy_app: Any) -> AsyncIterator[httpx2.AsyncClient]:
     transport = httpx2.ASGITransport(app=toy_app)
     base, headers = "http://127.0.0.1:3456", {"x-api-key": ALICE}
     async with httpx2.AsyncClient(transport=transport, base_url=base, headers=headers) as client:
+        yield client
+
+
+class Body(BaseModel):
+    email: str
+
+
+@pytest.fixture
+async def rest(house: Any) -> AsyncIterator[httpx2.AsyncClient]:
+    """The application with the tools' routes and two of another room's, called in-process as Alice."""
+    app = FastAPI(openapi_url=None)
+    install_problem_handlers(app)
+
+    @app.post("/api/other")
+    async def other(body: Body, limit: int = Query(5)) -> Body:
+        return body
+
+    @app.get("/api/broken")
+    async def broken() -> None:
+        raise RuntimeError("a secret detail")
+
+    @app.get("/api/refused")
+    async def refused() -> None:
+        raise errors.QuotaExceeded("No calls are left this month.", retry_after=59.2, limit=100)
+
+    app.router.routes[:0] = RestTransport(house.catalog, house.gateway, house.authenticator).routes()
+    transport = httpx2.ASGITransport(app=RequestLog(app), raise_app_exceptions=False)
+    headers = {"x-api-key": "key-alice"}
+    async with httpx2.AsyncClient(transport=transport, base_url="http://h", headers=headers) as client:
         yield client

@@ -2,50 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx2
 import orjson
 import pytest
-from fastapi import FastAPI, Query
-from pydantic import BaseModel
 
 from hermes import errors
-from hermes.observability.logs import RequestLog
-from hermes.transports.problem_handlers import install_problem_handlers
-from hermes.transports.rest import RestTransport
 
 JSON = {"content-type": "application/json"}
-
-
-class Body(BaseModel):
-    email: str
-
-
-@pytest.fixture
-async def rest(house: Any) -> AsyncIterator[httpx2.AsyncClient]:
-    """The application with the tools' routes and two of another room's, called in-process as Alice."""
-    app = FastAPI(openapi_url=None)
-    install_problem_handlers(app)
-
-    @app.post("/api/other")
-    async def other(body: Body, limit: int = Query(5)) -> Body:
-        return body
-
-    @app.get("/api/broken")
-    async def broken() -> None:
-        raise RuntimeError("a secret detail")
-
-    @app.get("/api/refused")
-    async def refused() -> None:
-        raise errors.QuotaExceeded("No calls are left this month.", retry_after=59.2, limit=100)
-
-    app.router.routes[:0] = RestTransport(house.catalog, house.gateway, house.authenticator).routes()
-    transport = httpx2.ASGITransport(app=RequestLog(app), raise_app_exceptions=False)
-    headers = {"x-api-key": "key-alice"}
-    async with httpx2.AsyncClient(transport=transport, base_url="http://h", headers=headers) as client:
-        yield client
 
 
 @pytest.mark.parametrize(
