@@ -45,8 +45,9 @@ from hermes.net.upstream import Upstream
 from hermes.observability.logs import RequestLog
 from hermes.platforms.catalog import Catalog, load_catalog
 from hermes.platforms.ports import Ports
+from hermes.sandbox_mode import on_sandbox, origin_of, remember_origin
 from hermes.settings import Settings
-from hermes.storage.data_folder import Holder, Mode
+from hermes.storage.data_folder import DataFolder, Holder
 from hermes.storage.leases import RedisLeases
 from hermes.storage.queue import JobQueue
 from hermes.storage.secrets import ensure_secrets
@@ -95,12 +96,13 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(settings: Settings, *, holder: Holder, mode: Mode | None = None) -> AsyncIterator[House]:
+async def open_house(settings: Settings, *, holder: Holder, sandbox: str | None = None) -> AsyncIterator[House]:
     """Open the stores, check the keys, and wire the house for as long as the block lasts.
 
     Args:
         holder: `server` for `hermes serve`'s main process, `command` for everything else.
-        mode: marks the data folder as belonging to the sandbox or to real accounts; None leaves the mark as it is.
+        sandbox: where the stand-ins answer, for a server that uses them. A server marks its data folder as the
+            sandbox's or as one of real accounts; a command follows the mark.
 
     Raises:
         SettingsError: something that must be set is not, or the encryption key is not the one in use.
@@ -108,10 +110,12 @@ async def open_house(settings: Settings, *, holder: Holder, mode: Mode | None = 
     """
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(open_stores(settings, holder=holder))
-        if stores.data_folder is not None and mode is not None:
-            stores.data_folder.claim_mode(mode)
+        catalog = load_catalog()
+        origin = _sandbox_origin(stores.data_folder, holder, sandbox)
+        if origin is not None:
+            settings = on_sandbox(settings, origin, catalog)
         settings = ensure_secrets(_with_vaults(settings), stores.data_folder)
-        house = build_house(settings, stores)
+        house = build_house(settings, stores, catalog)
         await verify_key_check(stores.database, house.keyring)
         if stores.embedded is not None:
             # Nobody else can be running a call in this folder, so whatever is pending was left by a dead process.
@@ -121,10 +125,9 @@ async def open_house(settings: Settings, *, holder: Holder, mode: Mode | None = 
         yield house
 
 
-def build_house(settings: Settings, stores: Stores) -> House:
+def build_house(settings: Settings, stores: Stores, catalog: Catalog) -> House:
     """Wire every service. Nothing is connected or started here."""
     database, redis = stores.database, stores.redis
-    catalog = load_catalog()
     keyring = Keyring.from_settings(settings)
     queue = JobQueue(redis, stores.redis_url)
     upstream = Upstream()
@@ -177,6 +180,18 @@ def _register_jobs(house: House) -> None:
     webhook_tasks.register_tasks(house.queue, house.inbound)
     billing_tasks.register_tasks(house.queue, house.ledger)
     gateway_tasks.register_tasks(house.queue, house.admissions)
+
+
+def _sandbox_origin(folder: DataFolder | None, holder: Holder, sandbox: str | None) -> str | None:
+    """Where the stand-ins answer, if this house is to use them; keeps the data folder's mark."""
+    if folder is None:
+        return sandbox
+    if holder == "server":
+        folder.claim_mode("live" if sandbox is None else "sandbox")
+    if sandbox is not None:
+        remember_origin(folder, sandbox)
+        return sandbox
+    return origin_of(folder)
 
 
 def _with_vaults(settings: Settings) -> Settings:

@@ -35,7 +35,7 @@ _HEX_KEY = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 _BASE64_KEY = re.compile(r"[A-Za-z0-9+/_-]{43}=?", re.ASCII)
 
 
-class Undecryptable(Exception):  # noqa: N818  (says what the value is; callers turn it into NeedsReconnect)
+class Undecryptable(Exception):
     """A sealed value does not open. `reason` is for the log; it holds neither secret nor plaintext."""
 
     def __init__(self, reason: str) -> None:
@@ -43,7 +43,7 @@ class Undecryptable(Exception):  # noqa: N818  (says what the value is; callers 
         self.reason = reason
 
 
-class MalformedKey(ValueError):  # noqa: N818  (the name is the fault)
+class MalformedKey(ValueError):
     """A text is not a key. The message says what a key looks like and never holds the text."""
 
 

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from hermes.app import House
 from hermes.errors import HermesError, NotAuthenticated, NotFound
 from hermes.identity.caller import Caller
+from hermes.sandbox_mode import CREDENTIALS, VAULT
 from hermes.storage.data_folder import write_atomically
 
 EMAIL: Final = "demo@sandbox.example"
 KEY_FILE: Final = "demo-api-key"
-VAULT: Final = "demo"
-
-_PHONE_NUMBER_ID: Final = "106540352242922"
-_BUSINESS_ACCOUNT_ID: Final = "102290129340398"
-
-CREDENTIALS: Final[dict[str, dict[str, Any]]] = {
-    "obsidian": {"vault": VAULT},
-    "telegram": {"bot_token": "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"},
-    "whatsapp": {
-        "phone_number_id": _PHONE_NUMBER_ID,
-        "business_account_id": _BUSINESS_ACCOUNT_ID,
-        "access_token": f"EAAsandbox-{_PHONE_NUMBER_ID}-{_BUSINESS_ACCOUNT_ID}-demo",
-    },
-}
-"""Tokens of the vendors' own documentation; the sandbox takes them, the vendors never would."""
-
 _WELCOME_NOTE: Final = """---
 tags: [welcome]
 ---
@@ -56,10 +42,14 @@ async def furnish(house: House, data_dir: Path) -> Demo:
     await _link(house, caller)
     root = house.settings.obsidian_vaults_root or data_dir
     vault = (root / customer_id / VAULT).resolve()
+    await asyncio.to_thread(_put_welcome, vault)
+    return Demo(customer_id, api_key, (data_dir / KEY_FILE).resolve(), vault)
+
+
+def _put_welcome(vault: Path) -> None:
     note = vault / "Welcome.md"
     if not note.exists():
         note.write_text(_WELCOME_NOTE)
-    return Demo(customer_id, api_key, (data_dir / KEY_FILE).resolve(), vault)
 
 
 async def _customer(house: House) -> str:

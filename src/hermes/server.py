@@ -17,11 +17,10 @@ import structlog
 import uvicorn
 
 from hermes.app import House, build_app, open_house
-from hermes.sandbox.app import build_sandbox, sandbox_base_urls
+from hermes.sandbox.app import build_sandbox
 from hermes.sandbox.options import SandboxOptions
 from hermes.sandbox.server import RunningSandbox
 from hermes.settings import Settings, local_url
-from hermes.storage.data_folder import Mode
 
 log = structlog.get_logger(__name__)
 
@@ -56,10 +55,8 @@ async def serve(settings: Settings, options: ServeOptions, welcome: Callable[[Ho
             port = listening.getsockname()[1]
             own = {} if settings.environ.get("PUBLIC_URL") else {"public_url": local_url(port)}
             settings = settings.model_copy(update={"port": port, **own})
-        if options.sandbox:
-            settings = await _with_sandbox(settings, options, stack)
-        mode: Mode = "sandbox" if options.sandbox else "live"
-        house = await stack.enter_async_context(open_house(settings, holder="server", mode=mode))
+        sandbox = await _start_sandbox(settings, options, stack) if options.sandbox else None
+        house = await stack.enter_async_context(open_house(settings, holder="server", sandbox=sandbox))
         if options.jobs:
             house.queue.start()
         answer = welcome(house)
@@ -114,21 +111,10 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-async def _with_sandbox(settings: Settings, options: ServeOptions, stack: AsyncExitStack) -> Settings:
-    """Start the stand-ins and point every platform at them, whatever the environment says."""
-    told = SandboxOptions.from_settings(settings)
-    sandbox = await stack.enter_async_context(RunningSandbox(build_sandbox(told), port=options.sandbox_port))
-    urls = {f"{name.upper()}_API_BASE_URL": url for name, url in sandbox_base_urls(sandbox.origin).items()}
-    secrets = {"META_APP_SECRET": told.meta_app_secret, "WHATSAPP_VERIFY_TOKEN": told.whatsapp_verify_token}
-    environ = {**settings.environ, **urls, **secrets, "SANDBOX_ORIGIN": sandbox.origin}
-    return Settings(
-        **{
-            **{name: getattr(settings, name) for name in Settings.model_fields},
-            "meta_app_secret": told.meta_app_secret,
-            "whatsapp_verify_token": told.whatsapp_verify_token,
-            "environ": environ,
-        }
-    )
+async def _start_sandbox(settings: Settings, options: ServeOptions, stack: AsyncExitStack) -> str:
+    """Start the stand-ins beside the gateway; returns where they answer."""
+    app = build_sandbox(SandboxOptions.from_settings(settings))
+    return (await stack.enter_async_context(RunningSandbox(app, port=options.sandbox_port))).origin
 
 
 async def _supervise(settings: Settings, workers: int, listening: socket.socket) -> None:

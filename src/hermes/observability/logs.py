@@ -96,11 +96,11 @@ def configure_logging(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)
-    _quieten(("uvicorn.access", "mcp", "sse_starlette", "aiosqlite", "asyncio"))
+    _quieten(("uvicorn", "mcp", "sse_starlette", "aiosqlite", "asyncio", "alembic", "streaq"))
 
 
 def _quieten(names: Iterable[str]) -> None:
-    """Libraries that would write a line per request, or the bodies they pass on."""
+    """Libraries that would write a line per request or start, or the bodies they pass on."""
     for name in names:
         logging.getLogger(name).setLevel(logging.WARNING)
 

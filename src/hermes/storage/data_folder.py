@@ -104,6 +104,15 @@ class DataFolder:
                 "never meet. Choose another folder with --data-dir."
             )
 
+    @property
+    def mode(self) -> Mode | None:
+        """What the folder is marked as; None before its first use."""
+        try:
+            found = (self.path / "mode").read_text().strip()
+        except FileNotFoundError:
+            return None
+        return "sandbox" if found == "sandbox" else "live"
+
     def valkey_socket(self) -> Path:
         """Where Valkey's socket is to be: in the folder, or in a private runtime folder if the path is too long.
 

@@ -1,0 +1,81 @@
+"""hermes on the stand-ins: every platform points at the sandbox, and no real credential is in reach."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import SecretStr
+
+from hermes.platforms.base import Env
+from hermes.platforms.catalog import Catalog
+from hermes.sandbox.app import sandbox_base_urls
+from hermes.sandbox.options import DEFAULT_APP_SECRET, DEFAULT_VERIFY_TOKEN
+from hermes.settings import Settings
+from hermes.storage.data_folder import DataFolder, write_atomically
+
+VAULT: Final = "demo"
+
+_PHONE_NUMBER_ID: Final = "106540352242922"
+_BUSINESS_ACCOUNT_ID: Final = "102290129340398"
+
+CREDENTIALS: Final[dict[str, dict[str, str]]] = {
+    "obsidian": {"vault": VAULT},
+    "telegram": {"bot_token": "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"},
+    "whatsapp": {
+        "phone_number_id": _PHONE_NUMBER_ID,
+        "business_account_id": _BUSINESS_ACCOUNT_ID,
+        "access_token": f"EAAsandbox-{_PHONE_NUMBER_ID}-{_BUSINESS_ACCOUNT_ID}-demo",
+    },
+}
+"""Accounts to begin with. The tokens are of the vendors' documentation: the sandbox takes them, no vendor would."""
+
+_ORIGIN_FILE: Final = "sandbox-origin"
+
+
+def remember_origin(folder: DataFolder, origin: str) -> None:
+    """Keep where the sandbox answers, for commands that run beside the server."""
+    write_atomically(folder.path / _ORIGIN_FILE, origin + "\n")
+
+
+def origin_of(folder: DataFolder) -> str | None:
+    """Where this folder's sandbox answers or last answered; None for a folder of real accounts."""
+    path = folder.path / _ORIGIN_FILE
+    return path.read_text().strip() if folder.mode == "sandbox" and path.exists() else None
+
+
+def on_sandbox(settings: Settings, origin: str, catalog: Catalog) -> Settings:
+    """The settings with every platform at the sandbox and every account of the environment taken out.
+
+    The operator's own accounts (single-user mode) become the sandbox's, in the names that the platforms declare.
+    """
+    urls = {f"{platform.upper()}_API_BASE_URL": url for platform, url in sandbox_base_urls(origin).items()}
+    environ = {**settings.environ, **urls, "SANDBOX_ORIGIN": origin}
+    for platform in catalog:
+        given = CREDENTIALS.get(platform.id, {})
+        for name, variable in _variables(platform.credentials):
+            environ.pop(variable, None)
+            if name in given and platform.base_url:
+                environ[variable] = given[name]
+    changes: dict[str, Any] = {
+        "environ": environ,
+        "obsidian_vault_path": _operator_vault(settings.data_dir),
+        "meta_app_secret": settings.meta_app_secret or SecretStr(DEFAULT_APP_SECRET),
+        "whatsapp_verify_token": settings.whatsapp_verify_token or SecretStr(DEFAULT_VERIFY_TOKEN),
+    }
+    return settings.model_copy(update=changes)
+
+
+def _variables(credentials: Any) -> list[tuple[str, str]]:
+    return [
+        (name, mark.name)
+        for name, info in credentials.model_fields.items()
+        for mark in info.metadata
+        if isinstance(mark, Env)
+    ]
+
+
+def _operator_vault(data_dir: Path) -> Path:
+    vault = (data_dir / "operator-vault").resolve()
+    vault.mkdir(parents=True, exist_ok=True)
+    return vault
