@@ -42,7 +42,7 @@ def main() -> int:
     output.unlink(missing_ok=True)
     subjects = "|".join(f"^{name}$" for name in PEERS) + f"|{options.hermes}"
     command = ["./run.sh", "--only", subjects, "--rounds", str(options.rounds), "--secs", str(options.secs),
-               "--conc", options.conc, "--out", str(output)]  # fmt: skip
+               "--conc", options.conc, "--retries", str(options.retries), "--out", str(output)]  # fmt: skip
     environment = os.environ | {
         "HERMES_BENCH_BIN": str(Path(sys.executable).parent / "hermes"),
         "HERMES_BENCH_PROFILE": str(options.profile),
@@ -64,6 +64,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--secs", type=int, default=4, help="of each measurement")
     parser.add_argument("--conc", default="1,16,64", help="requests in flight")
+    parser.add_argument("--retries", type=int, default=3, help="of a measurement that other processes disturbed")
     parser.add_argument("--profile", type=int, default=5, metavar="SECS", help="length of the profile; 0: none")
     return parser.parse_args()
 

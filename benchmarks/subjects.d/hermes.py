@@ -175,7 +175,7 @@ class Adapter:
         output = folder / "results" / f"profile-{subject.name}.txt"
         os.killpg(subject.proc.pid, signal.SIGCONT)
         command = [
-            *(str(folder / "venv/py/bin/py-spy"), "record", "--nonblocking", "--format", "raw", "--rate", "500"),
+            *(str(folder / "venv/py/bin/py-spy"), "record", "--gil", "--format", "raw", "--rate", "200"),
             *("--duration", str(PROFILE_SECONDS), "--pid", str(subject.proc.pid), "--output", str(output)),
         ]
         sampler = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
