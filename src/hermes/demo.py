@@ -46,6 +46,10 @@ async def furnish(house: House, data_dir: Path) -> Demo:
     return Demo(customer_id, api_key, (data_dir / KEY_FILE).resolve(), vault)
 
 
+def _read(path: Path) -> str | None:
+    return path.read_text().strip() if path.exists() else None
+
+
 def _put_welcome(vault: Path) -> None:
     note = vault / "Welcome.md"
     if not note.exists():
@@ -61,8 +65,8 @@ async def _customer(house: House) -> str:
 
 async def _api_key(house: House, customer_id: str, path: Path) -> str:
     """The key in the file if it still works, otherwise a new one, kept there."""
-    if path.exists():
-        kept = path.read_text().strip()
+    kept = await asyncio.to_thread(_read, path)
+    if kept is not None:
         try:
             if (await house.callers.from_api_key(kept)).customer_id == customer_id:
                 return kept
