@@ -56,7 +56,7 @@ class Failure(BaseModel):
     match: str | None = Field(None, max_length=200)
     times: int | None = Field(1, ge=1, description="how many requests fail; null: until switched off")
     retry_after: int | None = Field(None, ge=0, le=86_400)
-    status: int | None = Field(None, ge=400, le=599)
+    status: int | None = Field(None, ge=200, le=599)
     acts: bool = False
     code: int | None = None
     message: str | None = Field(None, max_length=1000)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
 
 
 class TelegramModel(BaseModel):
@@ -173,24 +181,23 @@ class Update(TelegramModel):
     callback_query: CallbackQuery | None = None
     other: dict[str, Any] | None = Field(None, description="what Telegram sent, for every other kind")
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _sort(cls, value: Any) -> Any:
+    def _sort(cls, value: Any, handler: ModelWrapValidatorHandler[Update]) -> Update:
+        """Put the content where its kind belongs; what cannot be read as that goes to `other` and is not lost."""
         if not isinstance(value, dict):
-            return value
+            return handler(value)
         kind = next((name for name in value if name != "update_id"), "unknown")
         content = value.get(kind)
-        if kind in _MESSAGE_KINDS:
-            member = "message"
-        elif kind == "callback_query":
-            member = "callback_query"
-        else:
-            member = "other"
-        return {
-            "update_id": value.get("update_id"),
-            "kind": kind,
-            member: content if member != "other" or isinstance(content, dict) else None,
-        }
+        update = {"update_id": value.get("update_id"), "kind": kind}
+        other = content if isinstance(content, dict) else None
+        member = "message" if kind in _MESSAGE_KINDS else "callback_query" if kind == "callback_query" else "other"
+        if member == "other":
+            return handler(update | {"other": other})
+        try:
+            return handler(update | {member: content})
+        except ValidationError:
+            return handler(update | {"other": other})
 
 
 class Updates(TelegramModel):

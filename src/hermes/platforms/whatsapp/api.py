@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 import orjson
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError
 
-from hermes.errors import HermesError
+from hermes.errors import HermesError, PlatformUnavailable
 from hermes.net.answers import retry_after
 from hermes.net.upstream import UpstreamResponse
 from hermes.platforms.base import ApiContext, Credentials, Env, Setting
@@ -56,8 +56,8 @@ class WhatsAppCredentials(Credentials):
     ]
 
 
-class TooMuchData(Exception):
-    """A page was too large for Meta."""
+class TooMuchData(PlatformUnavailable):
+    """A page was too large for Meta: a smaller limit helps."""
 
 
 class WhatsAppApi:
