@@ -92,6 +92,7 @@ class House:
     async def close(self) -> None:
         """Finish writes that have begun, then close what this house opened."""
         await self.gateway.close()
+        await self.callers.close()
         await self.upstream.close()
 
 
