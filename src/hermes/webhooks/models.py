@@ -65,7 +65,7 @@ class MessageRow(Base):
 
 
 class MessageStatusRow(Base):
-    """The furthest status that a platform told of a sent message. `rank` never goes down."""
+    """The furthest status that a platform told of a sent message. `status_rank` never goes down."""
 
     __tablename__ = "message_statuses"
 
@@ -74,7 +74,7 @@ class MessageStatusRow(Base):
     message_id: Mapped[str] = mapped_column(primary_key=True)
     account_id: Mapped[str] = mapped_column(exact_string(64))
     status: Mapped[str] = mapped_column(exact_string(32))
-    rank: Mapped[int] = mapped_column("status_rank", Integer)  # RANK is a reserved word of MySQL 8
+    status_rank: Mapped[int] = mapped_column(Integer)  # RANK by itself is a reserved word of MySQL 8
     at: Mapped[datetime]
     recipient: Mapped[str | None]
     errors: Mapped[list[Any]]

@@ -283,7 +283,7 @@ async def _keep_status(session: AsyncSession, customer_id: str, status: InboundS
     values: dict[str, Any] = {
         "account_id": status.account_id,
         "status": status.status,
-        "rank": status.rank,
+        "status_rank": status.rank,
         "at": status.at or now,
         "recipient": status.recipient,
         "errors": status.errors,
@@ -297,7 +297,7 @@ async def _keep_status(session: AsyncSession, customer_id: str, status: InboundS
             row.customer_id == customer_id,
             row.platform == PLATFORM,
             row.message_id == status.message_id,
-            row.rank < status.rank,
+            row.status_rank < status.rank,
         )
         .values(**values)
     )
