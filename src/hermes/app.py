@@ -8,19 +8,12 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
 
-from fastapi import FastAPI
-from starlette.types import ASGIApp
-
-from hermes.audit import routes as audit_routes
 from hermes.audit.trail import Trail
-from hermes.billing import routes as billing_routes
 from hermes.billing import tasks as billing_tasks
 from hermes.billing.plans import plan_of
 from hermes.billing.quota import Quotas
 from hermes.billing.usage import UsageLedger
-from hermes.connections import routes as connection_routes
 from hermes.connections.key_check import verify_key_check
 from hermes.connections.names import key_name
 from hermes.connections.probing import Prober
@@ -35,14 +28,12 @@ from hermes.gateway.admission import Admissions
 from hermes.gateway.call import Gateway
 from hermes.gateway.idempotency import Answers
 from hermes.gateway.lookup import CallLookup
-from hermes.identity import routes as identity_routes
 from hermes.identity.authenticate import Authenticator
 from hermes.identity.callers import Callers
-from hermes.identity.dependencies import Doors
 from hermes.identity.service import ApiKeys, Customers
 from hermes.identity.versions import Versions
 from hermes.net.upstream import Upstream
-from hermes.observability.logs import RequestLog
+from hermes.observability.metrics import Metrics
 from hermes.platforms.catalog import Catalog, load_catalog
 from hermes.platforms.ports import Ports
 from hermes.sandbox_mode import on_sandbox, origin_of, remember_origin
@@ -52,12 +43,8 @@ from hermes.storage.leases import RedisLeases
 from hermes.storage.queue import JobQueue
 from hermes.storage.secrets import ensure_secrets
 from hermes.storage.stores import Stores, open_stores
-from hermes.transports import call_routes
-from hermes.transports.mcp import McpTransport
 from hermes.webhooks import tasks as webhook_tasks
 from hermes.webhooks.service import InboundEvents
-
-VERSION = version("squaremcp-hermes")
 
 
 @dataclass(frozen=True)
@@ -83,6 +70,7 @@ class House:
     inbound: InboundEvents
     upstream: Upstream
     queue: JobQueue
+    metrics: Metrics
 
     @property
     def sandbox_origin(self) -> str | None:
@@ -129,7 +117,10 @@ async def open_house(settings: Settings, *, holder: Holder, sandbox: str | None 
 def build_house(settings: Settings, stores: Stores, catalog: Catalog) -> House:
     """Wire every service. Nothing is connected or started here."""
     database, redis = stores.database, stores.redis
+    for platform in catalog:
+        platform.check_settings(settings)
     keyring = Keyring.from_settings(settings)
+    metrics = Metrics(catalog.tools)
     queue = JobQueue(redis, stores.redis_url)
     upstream = Upstream()
     versions = Versions(redis)
@@ -150,7 +141,7 @@ def build_house(settings: Settings, stores: Stores, catalog: Catalog) -> House:
         plan_includes=lambda caller, platform: plan_of(caller.plan).includes(platform),
     )
     accounts = Accounts(catalog, settings, credentials, connections, upstream, ports, key_name=key_name)
-    gateway = Gateway(catalog, accounts, admissions, quotas, callers, Answers(keyring))
+    gateway = Gateway(catalog, accounts, admissions, quotas, callers, Answers(keyring), observe=metrics.observe)
     trail = Trail(redis)
     house = House(
         settings=settings,
@@ -172,6 +163,7 @@ def build_house(settings: Settings, stores: Stores, catalog: Catalog) -> House:
         inbound=inbound,
         upstream=upstream,
         queue=queue,
+        metrics=metrics,
     )
     _register_jobs(house)
     return house
@@ -200,19 +192,3 @@ def _with_vaults(settings: Settings) -> Settings:
     if settings.obsidian_vaults_root is not None or not settings.embedded:
         return settings
     return settings.model_copy(update={"obsidian_vaults_root": settings.data_dir.resolve() / "vaults"})
-
-
-def build_app(house: House) -> ASGIApp:
-    """The ASGI application: every route of contract.md that this house has."""
-    doors = Doors(house.authenticator, house.callers)
-    app = FastAPI(title="hermes", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(identity_routes.build_router(doors, house.customers, house.api_keys))
-    app.include_router(
-        connection_routes.build_router(house.connections, house.catalog, doors.customer_only, doors.acting_for)
-    )
-    app.include_router(billing_routes.build_router(house.ledger, house.quotas, doors.current_caller, doors.acting_for))
-    app.include_router(audit_routes.build_router(house.trail, doors.current_caller, doors.acting_for))
-    app.include_router(call_routes.build_router(house.lookup, doors.current_caller, doors.acting_for))
-    mcp = McpTransport(house.settings, house.gateway, house.authenticator, version=VERSION)
-    app.router.routes[:0] = mcp.routes()
-    return RequestLog(app)

@@ -12,11 +12,13 @@ import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from types import FrameType
 
 import structlog
 import uvicorn
 
-from hermes.app import House, build_app, open_house
+from hermes.app import House, open_house
+from hermes.asgi import App
 from hermes.sandbox.app import build_sandbox
 from hermes.sandbox.options import SandboxOptions
 from hermes.sandbox.server import RunningSandbox
@@ -70,8 +72,9 @@ async def serve(settings: Settings, options: ServeOptions, welcome: Callable[[Ho
 
 async def answer_requests(house: House, listening: socket.socket) -> None:
     """Answer requests on a bound socket until the process is told to stop; then finish what has begun."""
+    app = App(house)
     config = uvicorn.Config(
-        build_app(house),
+        app.asgi,
         loop="none",
         http="httptools",
         ws="none",
@@ -90,7 +93,20 @@ async def answer_requests(house: House, listening: socket.socket) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
-    await uvicorn.Server(config).serve(sockets=[listening])
+    async with app.run():
+        await _Server(config, app).serve(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Ends long streams when it is told to stop, so that nobody has to wait for their clients."""
+
+    def __init__(self, config: uvicorn.Config, app: App) -> None:
+        super().__init__(config)
+        self._app = app
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self._app.end_streams()
 
 
 async def serve_child(settings: Settings, descriptor: int) -> None:

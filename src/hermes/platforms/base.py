@@ -263,6 +263,7 @@ class Platform(Generic[C, A]):
         limits: tuple[RateLimit, ...] = (),
         settings: tuple[Setting, ...] = (),
         accounts_from_environ: Callable[[Settings], Mapping[str, C]] | None = None,
+        check_settings: Callable[[Settings], None] | None = None,
     ) -> None:
         """Declare a platform.
 
@@ -277,6 +278,7 @@ class Platform(Generic[C, A]):
             settings: further settings of this platform.
             accounts_from_environ: label → credentials of single-user mode; default: the fields' `Env` marks, as one
                 account called `default`.
+            check_settings: called at start; raises `SettingsError` when the platform cannot work with them.
         """
         self.id = platform_id
         self.title = title
@@ -289,6 +291,7 @@ class Platform(Generic[C, A]):
         self.tools: dict[str, Tool] = {}
         self.probe_function: Probe | None = None
         self._accounts_from_environ = accounts_from_environ
+        self._check_settings = check_settings
 
     def probe(self, function: Callable[[A], Awaitable[Account]]) -> Callable[[A], Awaitable[Account]]:
         """Register the cheap call that proves a credential works and says whose it is."""
@@ -311,6 +314,15 @@ class Platform(Generic[C, A]):
             return function
 
         return register
+
+    def check_settings(self, settings: Settings) -> None:
+        """Refuse settings that the platform cannot work with.
+
+        Raises:
+            SettingsError: names the setting and the remedy.
+        """
+        if self._check_settings is not None:
+            self._check_settings(settings)
 
     def api_base_url(self, settings: Settings) -> str:
         return (settings.platform(self.id, "API_BASE_URL") or self.base_url).rstrip("/")

@@ -1,0 +1,146 @@
+"""The ASGI application: every route of contract.md that this house has, behind one front door."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hermes.app import House
+from hermes.audit import routes as audit_routes
+from hermes.billing import routes as billing_routes
+from hermes.connections import routes as connection_routes
+from hermes.errors import Internal
+from hermes.identity import routes as identity_routes
+from hermes.identity.dependencies import Doors
+from hermes.observability.health import About, Health
+from hermes.observability.logs import RequestLog
+from hermes.storage.migrate import MigrationError, pending
+from hermes.transports import call_routes
+from hermes.transports.exchange import Exchange
+from hermes.transports.guard import Guard
+from hermes.transports.mcp import McpTransport
+from hermes.transports.openapi import Descriptions
+from hermes.transports.problem_handlers import install_problem_handlers
+from hermes.transports.problems import problem
+from hermes.transports.rest import RestTransport
+from hermes.transports.sse import SseTransport
+from hermes.transports.sse_mailbox import Mailbox
+from hermes.webhooks.inbound import WhatsAppWebhook
+
+VERSION = version("squaremcp-hermes")
+
+log = structlog.get_logger(__name__)
+
+
+class App:
+    """The application, and what must be told when the server is about to stop."""
+
+    def __init__(self, house: House) -> None:
+        settings = house.settings
+        guard = Guard(settings)
+        self._mcp = McpTransport(settings, house.gateway, house.authenticator, version=VERSION)
+        exchange = Exchange(self._mcp.server)
+        self._sse = SseTransport(guard, house.authenticator, exchange, Mailbox(house.stores.redis))
+        rest = RestTransport(house.catalog, house.gateway, house.authenticator)
+        json_routes = _json_routes(house)
+        descriptions = Descriptions(house.catalog, settings.public_url, VERSION, lambda: _describe(json_routes))
+        webhook = WhatsAppWebhook(settings, house.inbound)
+        json_routes.router.routes.extend(
+            [*rest.routes(), *descriptions.routes(), *_health(house).routes(), *webhook.routes()]
+        )
+        self.asgi: ASGIApp = RequestLog(FrontDoor([*self._mcp.routes(), *self._sse.routes()], json_routes))
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        """Serve as long as this is entered."""
+        async with self._mcp.run():
+            try:
+                yield
+            finally:
+                await self._sse.close()
+
+    def end_streams(self) -> None:
+        """Close streams that would stay open for as long as their clients like."""
+        self._sse.end_streams()
+
+
+class FrontDoor:
+    """Sends the paths of MCP straight to their transports, everything else to the JSON routes."""
+
+    def __init__(self, direct: list[BaseRoute], rest: ASGIApp) -> None:
+        self._direct: Mapping[str, ASGIApp] = {route.path: route.app for route in direct if isinstance(route, Route)}
+        self._rest = rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        door = self._direct.get(scope["path"])
+        if door is None:
+            await self._rest(scope, receive, send)
+        else:
+            await _without_detail(door, scope, receive, send)
+
+
+async def _without_detail(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer what nobody expected with a problem document that says nothing about it."""
+    began = False
+
+    async def watched(message: Message) -> None:
+        nonlocal began
+        began = True
+        await send(message)
+
+    try:
+        await app(scope, receive, watched)
+    except Exception as error:
+        log.error("request_failed", path=scope["path"], error=type(error).__name__, exc_info=error)
+        if began:
+            raise
+        await problem(Internal("Something went wrong inside the gateway. Try again shortly."))(scope, receive, send)
+
+
+def _json_routes(house: House) -> FastAPI:
+    """The routes of the rooms: what customers and operators do besides calling tools."""
+    doors = Doors(house.authenticator, house.callers)
+    app = FastAPI(title="hermes", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
+    install_problem_handlers(app)
+    caller, acting_for = doors.current_caller, doors.acting_for
+    app.include_router(identity_routes.build_router(doors, house.customers, house.api_keys))
+    app.include_router(connection_routes.build_router(house.connections, house.catalog, caller, acting_for))
+    app.include_router(billing_routes.build_router(house.ledger, house.quotas, caller, acting_for))
+    app.include_router(audit_routes.build_router(house.trail, caller, acting_for))
+    app.include_router(call_routes.build_router(house.lookup, caller, acting_for))
+    return app
+
+
+def _describe(app: FastAPI) -> dict[str, Any]:
+    return get_openapi(title=app.title, version=app.version, routes=app.routes)
+
+
+def _health(house: House) -> Health:
+    origin = house.settings.public_url
+    about = About(
+        version=VERSION,
+        tool_count=len(house.catalog.tools),
+        transports=("streamable-http", "sse", "rest"),
+        endpoints={"mcp": f"{origin}/mcp", "sse": f"{origin}/sse", "api": f"{origin}/api"},
+    )
+
+    async def redis() -> None:
+        await house.stores.redis.ping()
+
+    async def schema() -> None:
+        missing = await pending(house.stores.database)
+        if missing:
+            raise MigrationError(f"{len(missing)} migrations are missing")
+
+    checks = {"redis": redis, "database": house.stores.database.ping, "schema": schema}
+    return Health(about, checks, house.metrics, house.settings.mcp_api_key)
