@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable
 from itertools import count
 
+ROUNDING = 1e-6
+"""Seconds since 1970 as a float are exact to a fraction of a microsecond: sums of steps may miss a due time by that."""
+
 
 class Clock:
     """Simulated time in seconds since 1970, with timers that fire in order of their due time."""
@@ -32,7 +35,7 @@ class Clock:
         if seconds < 0:
             raise ValueError("time only moves forward")
         end = self.now() + seconds
-        while self._timers and self._timers[0][0] <= end:
+        while self._timers and self._timers[0][0] <= end + ROUNDING:
             due = self._timers[0][0]
             self._ahead += max(0.0, due - self.now())
             self._fire_one()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -283,7 +284,7 @@ class TelegramService(Service):
         if not wait and chat["id"] < 0:
             wait = self._per_group.take((bot.token, chat["id"]))
         if wait:
-            raise _too_fast(int(wait) + 1)
+            raise _too_fast(math.ceil(wait))
         if replied is not None and not bot.has_message(chat["id"], replied):
             if not without:
                 raise bad_request("message to be replied not found")

@@ -185,6 +185,11 @@ class Bot:
                 self._poll = None
         return self.take_updates(offset, limit)
 
+    @property
+    def polled(self) -> bool:
+        """Whether somebody waits in getUpdates now."""
+        return self._poll is not None
+
     def end_poll(self, why: str) -> None:
         """Refuse whoever waits in getUpdates now: the older request loses, as on the real server."""
         if self._poll is not None and not self._poll.done.done():
