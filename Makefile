@@ -25,7 +25,7 @@ lint: setup ## style, types, and which room may import which
 	$(BIN)/mypy
 	$(BIN)/mypy benchmarks/*.py benchmarks/subjects.d/*.py
 	$(BIN)/lint-imports
-	@if command -v node >/dev/null && command -v npm >/dev/null; then echo $(BIN)/pyright; $(BIN)/pyright; \
+	@if command -v node >/dev/null && command -v npm >/dev/null; then echo $(BIN)/pyright; $(BIN)/pyright --pythonpath $(BIN)/python; \
 	else echo "pyright was not run: it needs node and npm"; [ -z "$$CI" ]; fi
 
 fuzz: setup ## 50,000 malformed requests instead of the tests' 5,000
