@@ -185,8 +185,8 @@ class House:
     async def open_sse(self, redis: Redis) -> str:
         """Serve /sse and /messages as one more replica over this Redis."""
         methods = McpMethods(self.gateway, ToolList())
-        exchange = Exchange(build_server(methods, "1.2.3"))
-        transport = SseTransport(Guard(Settings()), self.authenticator, exchange, Mailbox(redis))
+        runner = Exchange(build_server(methods, "1.2.3"))
+        transport = SseTransport(Guard(Settings()), self.authenticator, runner, Mailbox(redis))
 
         @asynccontextmanager
         async def run() -> AsyncIterator[None]:

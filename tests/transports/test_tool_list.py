@@ -8,11 +8,11 @@ import pytest
 from mcp import MCPError
 
 from hermes.gateway.results import ToolView
-from hermes.transports.tool_list import ToolList
+from hermes.transports.tool_list import Page, ToolList
 
 
-def names(page: dict[str, Any]) -> list[str]:
-    return [tool["name"] for tool in page["tools"]]
+def names(page: Page) -> list[str]:
+    return [tool["name"] for tool in page.result["tools"]]
 
 
 @pytest.mark.parametrize("version", ["2025-03-26", "2025-11-25", "2026-07-28"])
@@ -23,7 +23,7 @@ def test_pages_hold_every_tool_once(house: Any, size: int, version: str) -> None
     while True:
         page = tools.page(views, version, cursor)
         seen += names(page)
-        cursor = page.get("nextCursor")
+        cursor = page.result.get("nextCursor")
         if cursor is None:
             break
     assert seen == list(house.catalog.tools)
@@ -44,10 +44,10 @@ def test_lists_that_differ_only_in_accounts_are_kept_apart(house: Any) -> None:
 
     def shown(*labels: str) -> Any:
         schema = {**tool.input_schema, "properties": {"account": {"enum": list(labels)}}}
-        return tools.page([ToolView(tool, schema)], "2026-07-28", None)["tools"][0]["inputSchema"]
+        return tools.page([ToolView(tool, schema)], "2026-07-28", None).result["tools"][0]["inputSchema"]
 
     assert shown("a", "b")["properties"]["account"]["enum"] == ["a", "b"]
     assert shown("c", "d")["properties"]["account"]["enum"] == ["c", "d"]
-    plain = tools.page([ToolView(tool, tool.input_schema)], "2026-07-28", None)["tools"][0]["inputSchema"]
+    plain = tools.page([ToolView(tool, tool.input_schema)], "2026-07-28", None).result["tools"][0]["inputSchema"]
     assert plain == {"type": "object", "properties": {}, "additionalProperties": False}
-    assert tools.page([], "2026-07-28", None)["tools"] == []
+    assert tools.page([], "2026-07-28", None).result["tools"] == []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import anyio
 import orjson
@@ -67,11 +67,8 @@ class RpcRequest:
         return self.route is not None
 
 
-class Exchange:
-    """Runs requests on the SDK's kernel."""
-
-    def __init__(self, server: Server[Any]) -> None:
-        self._server = server
+class Runner(Protocol):
+    """Answers JSON-RPC requests."""
 
     async def run(self, request: RpcRequest, inbound: Inbound, notify: Notify | None) -> Answer:
         """Answer one request.
@@ -84,38 +81,59 @@ class Exchange:
         Raises:
             NotAuthenticated, InsufficientScope: to be answered with their HTTP status.
         """
+        ...
+
+
+class Exchange:
+    """Runs requests on the SDK's kernel."""
+
+    def __init__(self, server: Server[Any]) -> None:
+        self._server = server
+
+    async def run(self, request: RpcRequest, inbound: Inbound, notify: Notify | None) -> Answer:
+        """Answer one request; see `Runner`."""
         route = request.route
         connection = Connection.from_envelope(
             request.version,
             route.client_info if route else None,
             route.client_capabilities if route else None,
         )
-        context = _RequestContext(request, inbound, notify)
-        try:
-            result = await serve_one(
-                self._server, context, request.method, request.params, connection=connection, lifespan_state=None
-            )
-        except MCPError as error:
-            return self._error(request, error.error.code, error.error.message, error.error.data)
-        except ValidationError:
-            return self._error(request, INVALID_PARAMS, "Invalid request parameters")
-        except (NotAuthenticated, InsufficientScope):
-            raise
-        except HermesError as error:
-            return self._error(request, INTERNAL_ERROR, error.message, error.as_dict())
-        except Exception:  # noqa: BLE001  (what a client sees of a fault of ours is always this one sentence)
-            _log.exception("an MCP handler failed: %s", request.method)
-            return self._error(request, INTERNAL_ERROR, "Internal error")
-        return Answer(200, orjson.dumps({"jsonrpc": "2.0", "id": request.id, "result": result}))
-
-    @staticmethod
-    def _error(request: RpcRequest, code: int, message: str, data: Any = None) -> Answer:
-        # Only the modern era says by its status what went wrong; legacy clients expect their answer under 200.
-        status = ERROR_CODE_HTTP_STATUS.get(code, 200) if request.modern else 200
-        return Answer(status, error_body(request.id, code, message, data or None))
+        context = RequestContext(request, inbound, notify)
+        work = serve_one(
+            self._server, context, request.method, request.params, connection=connection, lifespan_state=None
+        )
+        return await answer_of(request, work)
 
 
-class _RequestContext:
+async def answer_of(request: RpcRequest, work: Awaitable[dict[str, Any] | orjson.Fragment]) -> Answer:
+    """Await a result and write it, or what went wrong, as the answer to a request.
+
+    Raises:
+        NotAuthenticated, InsufficientScope: to be answered with their HTTP status.
+    """
+    try:
+        result = await work
+    except MCPError as error:
+        return _error(request, error.error.code, error.error.message, error.error.data)
+    except ValidationError:
+        return _error(request, INVALID_PARAMS, "Invalid request parameters")
+    except (NotAuthenticated, InsufficientScope):
+        raise
+    except HermesError as error:
+        return _error(request, INTERNAL_ERROR, error.message, error.as_dict())
+    except Exception:  # noqa: BLE001  (what a client sees of a fault of ours is always this one sentence)
+        _log.exception("an MCP handler failed: %s", request.method)
+        return _error(request, INTERNAL_ERROR, "Internal error")
+    return Answer(200, orjson.dumps({"jsonrpc": "2.0", "id": request.id, "result": result}))
+
+
+def _error(request: RpcRequest, code: int, message: str, data: Any = None) -> Answer:
+    # Only the modern era says by its status what went wrong; legacy clients expect their answer under 200.
+    status = ERROR_CODE_HTTP_STATUS.get(code, 200) if request.modern else 200
+    return Answer(status, error_body(request.id, code, message, data or None))
+
+
+class RequestContext:
     """The SDK's dispatch context of one request: notifications go to the request's stream, requests go nowhere."""
 
     def __init__(self, request: RpcRequest, inbound: Inbound, notify: Notify | None) -> None:

@@ -12,11 +12,12 @@ from starlette.routing import BaseRoute, Route
 from hermes.gateway.call import Gateway
 from hermes.settings import Settings
 from hermes.transports.asgi import Authenticator
-from hermes.transports.exchange import Exchange
+from hermes.transports.direct import DirectPath
+from hermes.transports.exchange import Exchange, Runner
 from hermes.transports.guard import Guard
 from hermes.transports.legacy_sessions import SdkSessions
 from hermes.transports.mcp_front import McpFront
-from hermes.transports.mcp_server import McpMethods, build_server
+from hermes.transports.mcp_server import McpMethods, build_server, server_info
 from hermes.transports.tool_list import ToolList
 
 PATH = "/mcp"
@@ -44,12 +45,17 @@ class McpTransport:
         resource_metadata: str | None = None,
         traced: bool = False,
     ) -> None:
-        self.server: Server[Any] = build_server(McpMethods(gateway, ToolList()), version, traced=traced)
+        info = server_info(version)
+        methods = McpMethods(gateway, ToolList(server_info=info))
+        self.server: Server[Any] = build_server(methods, version, traced=traced)
+        kernel = Exchange(self.server)
+        # With tracing the kernel does everything: it opens the spans.
+        self.runner: Runner = kernel if traced else DirectPath(kernel, methods, info)
         self._sessions = SdkSessions(self.server) if settings.mcp_legacy_sessions else None
         self.front = McpFront(
             Guard(settings),
             authenticator,
-            Exchange(self.server),
+            self.runner,
             sessions=self._sessions,
             resource_metadata=resource_metadata,
         )

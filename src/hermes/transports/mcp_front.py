@@ -30,7 +30,7 @@ from hermes.transports.asgi import (
 )
 from hermes.transports.batch import run_batch
 from hermes.transports.era import BATCH_VERSION, batches_allowed
-from hermes.transports.exchange import Answer, Exchange, Notify, RpcRequest, error_body
+from hermes.transports.exchange import Answer, Notify, RpcRequest, Runner, error_body
 from hermes.transports.guard import Guard
 from hermes.transports.inbound import Inbound, client_name
 from hermes.transports.messages import read_message
@@ -53,7 +53,7 @@ class McpFront:
     Args:
         guard: knows our hosts and origins.
         authenticator: says who is calling.
-        exchange: runs requests.
+        runner: answers requests.
         sessions: takes over legacy requests where sessions are wanted; None serves every era without state.
         resource_metadata: URL named in challenges (RFC 9728), where there is one.
     """
@@ -62,14 +62,14 @@ class McpFront:
         self,
         guard: Guard,
         authenticator: Authenticator,
-        exchange: Exchange,
+        runner: Runner,
         *,
         sessions: LegacySessions | None = None,
         resource_metadata: str | None = None,
     ) -> None:
         self._guard = guard
         self._authenticator = authenticator
-        self._exchange = exchange
+        self._runner = runner
         self._sessions = sessions
         self._resource_metadata = resource_metadata
         self._methods = ("POST",) if sessions is None else ("POST", "GET", "DELETE")
@@ -131,7 +131,7 @@ class McpFront:
 
     async def _request(self, incoming: Incoming, inbound: Inbound, request: RpcRequest) -> None:
         stream = ResponseStream(incoming, may_stream=_takes_stream(incoming.headers), cancel_with_client=request.modern)
-        await self._respond(incoming, stream, lambda notify: self._exchange.run(request, inbound, notify))
+        await self._respond(incoming, stream, lambda notify: self._runner.run(request, inbound, notify))
 
     async def _batch(self, incoming: Incoming, inbound: Inbound, messages: list[Any]) -> None:
         if not batches_allowed(incoming.headers):
@@ -142,7 +142,7 @@ class McpFront:
         async def one(message: Any) -> Answer | None:
             read = read_message(message, incoming.headers)
             if read.request is not None:
-                return await self._exchange.run(read.request, inbound, None)
+                return await self._runner.run(read.request, inbound, None)
             return read.answer if read.answer is not None and read.answer.body else None
 
         stream = ResponseStream(incoming, may_stream=False, cancel_with_client=False)

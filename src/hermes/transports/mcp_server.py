@@ -26,7 +26,7 @@ from hermes.errors import HermesError, InsufficientScope, InvalidArguments, NotA
 from hermes.gateway.call import Gateway
 from hermes.gateway.results import CallOptions, ProgressReport
 from hermes.transports.inbound import SCOPE_KEY, Inbound, client_name
-from hermes.transports.tool_list import ToolList, bad_cursor
+from hermes.transports.tool_list import Page, ToolList, bad_cursor
 from hermes.transports.tool_results import IDEMPOTENCY_KEY, failure, success
 
 Context = ServerRequestContext[Any, Any]
@@ -52,12 +52,22 @@ class McpMethods:
         self._tools = tools
 
     async def list_tools(self, context: Context, params: PaginatedRequestParams | None) -> dict[str, Any]:
-        views = await self._gateway.tools(inbound_of(context).caller)
-        return self._tools.page(views, context.protocol_version, params.cursor if params else None)
+        page = await self.page(inbound_of(context), context.protocol_version, params.cursor if params else None)
+        return page.result
+
+    async def page(self, inbound: Inbound, version: str, cursor: str | None) -> Page:
+        """One page of the caller's tools.
+
+        Raises:
+            MCPError: -32602, the cursor is none of ours.
+        """
+        return self._tools.page(await self._gateway.tools(inbound.caller), version, cursor)
 
     async def call_tool(self, context: Context, params: CallToolRequestParams) -> dict[str, Any]:
         inbound = inbound_of(context)
-        return await self.call(inbound, params.name, params.arguments or {}, context.params or {}, _progress(context))
+        asked = progress_token_from_params(context.params) is not None
+        report = growing(context.session.report_progress) if asked else None
+        return await self.call(inbound, params.name, params.arguments or {}, context.params or {}, report)
 
     async def call(
         self,
@@ -183,16 +193,19 @@ def _idempotency_key(params: Any) -> str | None:
     return key
 
 
-def _progress(context: Context) -> ProgressReport | None:
-    """Reports on the request's own stream, if the client asked for it; values that do not grow are left out."""
-    if progress_token_from_params(context.params) is None:
-        return None
+def growing(send: ProgressReport) -> ProgressReport:
+    """A report that leaves out values that do not grow, as the specification demands."""
     last = float("-inf")
 
     async def report(progress: float, total: float | None = None, message: str | None = None) -> None:
         nonlocal last
         if progress > last:
             last = progress
-            await context.session.report_progress(progress, total, message)
+            await send(progress, total, message)
 
     return report
+
+
+def server_info(version: str) -> dict[str, str]:
+    """What the SDK says of us in modern results."""
+    return {"name": NAME, "title": TITLE, "version": version}

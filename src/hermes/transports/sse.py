@@ -28,7 +28,7 @@ from hermes.transports.asgi import (
     parse_json,
     read_body,
 )
-from hermes.transports.exchange import Exchange, error_body
+from hermes.transports.exchange import Runner, error_body
 from hermes.transports.guard import Guard
 from hermes.transports.inbound import client_name
 from hermes.transports.mcp_front import MAX_BODY
@@ -45,7 +45,7 @@ class SseTransport:
     Args:
         guard: knows our hosts and origins.
         authenticator: says who is calling.
-        exchange: runs requests.
+        runner: answers requests.
         mailbox: brings messages to the replica that holds their stream.
         resource_metadata: URL named in challenges (RFC 9728), where there is one.
     """
@@ -54,14 +54,14 @@ class SseTransport:
         self,
         guard: Guard,
         authenticator: Authenticator,
-        exchange: Exchange,
+        runner: Runner,
         mailbox: Mailbox,
         *,
         resource_metadata: str | None = None,
     ) -> None:
         self._guard = guard
         self._authenticator = authenticator
-        self._exchange = exchange
+        self._runner = runner
         self._mailbox = mailbox
         self._resource_metadata = resource_metadata
         self._streams: set[SseStream] = set()
@@ -120,7 +120,7 @@ class SseTransport:
             caller,
             lambda: self._authenticator.authenticate(headers, "mcp"),
             self._mailbox,
-            self._exchange,
+            self._runner,
             self._running,
         )
         self._streams.add(stream)

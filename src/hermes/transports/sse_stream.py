@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from hermes.errors import HermesError
 from hermes.identity.caller import Caller
 from hermes.transports.asgi import Incoming, disconnected
-from hermes.transports.exchange import Exchange, RpcRequest, error_body
+from hermes.transports.exchange import RpcRequest, Runner, error_body
 from hermes.transports.inbound import Inbound
 from hermes.transports.sse_mailbox import TTL_SECONDS, Address, Letter, Mailbox
 from hermes.transports.stream import PING, SSE_HEADERS, event
@@ -38,7 +38,7 @@ class SseStream:
         caller: who opened it.
         again: authenticates the same headers again, so that a revoked key or a suspended customer is noticed.
         mailbox: brings the letters.
-        exchange: runs requests.
+        runner: answers requests.
         running: keeps requests that outlive the stream: going away is no cancellation in this era.
     """
 
@@ -49,7 +49,7 @@ class SseStream:
         caller: Caller,
         again: Callable[[], Awaitable[Caller]],
         mailbox: Mailbox,
-        exchange: Exchange,
+        runner: Runner,
         running: set[asyncio.Task[None]],
     ) -> None:
         self._incoming = incoming
@@ -57,7 +57,7 @@ class SseStream:
         self._caller = caller
         self._again = again
         self._mailbox = mailbox
-        self._exchange = exchange
+        self._runner = runner
         self._running = running
         self._version = LATEST_HANDSHAKE_VERSION
         self._requests: dict[Any, asyncio.Task[None]] = {}
@@ -175,7 +175,7 @@ class SseStream:
             return
         self._requests[request.id] = _current_task()
         try:
-            answer = await self._exchange.run(request, inbound, self._notify)
+            answer = await self._runner.run(request, inbound, self._notify)
         finally:
             self._requests.pop(request.id, None)
         await self._send(event(answer.body))

@@ -58,31 +58,29 @@ class ResponseStream:
             Exception: what the work raises.
         """
         task = asyncio.ensure_future(work(self._notify if self._may_stream else None))
-        gone = asyncio.ensure_future(disconnected(self._incoming.receive))
+        # A legacy client that goes away cancels nothing, and what is sent to it then is dropped by the server.
+        gone = asyncio.ensure_future(disconnected(self._incoming.receive)) if self._cancel_with_client else None
         try:
             if await self._wait(task, gone):
                 await self._finish(task.result())
         finally:
-            gone.cancel()
+            if gone is not None:
+                gone.cancel()
             if not task.done():
                 task.cancel()
                 await asyncio.wait({task})
 
-    async def _wait(self, task: asyncio.Future[Answer], gone: asyncio.Future[None]) -> bool:
+    async def _wait(self, task: asyncio.Future[Answer], gone: asyncio.Future[None] | None) -> bool:
         """Wait for the work; false when the client went away first and the work is to end with it."""
-        waiting: set[asyncio.Future[Answer] | asyncio.Future[None]] = {task, gone}
+        waiting: set[asyncio.Future[Answer] | asyncio.Future[None]] = {task} if gone is None else {task, gone}
+        timeout = self._keep_alive if self._may_stream else None
         while True:
-            timeout = self._keep_alive if self._may_stream else None
             done, _ = await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             if task in done:
                 return True
-            if gone in done:
-                if self._cancel_with_client:
-                    return False
-                self._may_stream = False
-                waiting = {task}
-            else:
-                await self._write(PING)
+            if done:
+                return False
+            await self._write(PING)
 
     async def _notify(self, body: bytes) -> None:
         if self._may_stream:

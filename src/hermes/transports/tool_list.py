@@ -6,12 +6,14 @@ import base64
 import binascii
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS
+from mcp_types import INVALID_PARAMS, SERVER_INFO_META_KEY
 from mcp_types.methods import serialize_server_result
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from hermes.gateway.results import ToolView
 from hermes.platforms.base import Effect, Tool
@@ -24,7 +26,16 @@ _REMEMBERED: Final = 256
 _CLOSED_WORLD: Final = frozenset({"obsidian"})
 """Platforms whose tools reach nobody else: the vault is the customer's own."""
 
-Pages = list[dict[str, Any]]
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page: as the handler gives it to the SDK, and as the SDK would write it."""
+
+    result: dict[str, Any]
+    written: orjson.Fragment
+
+
+Pages = list[Page]
 
 
 def hints(tool: Tool) -> dict[str, bool]:
@@ -53,13 +64,19 @@ def shown(view: ToolView) -> dict[str, Any]:
 
 
 class ToolList:
-    """Gives the pages of `tools/list`, remembering those of callers who see the same tools."""
+    """Gives the pages of `tools/list`, remembering those of callers who see the same tools.
 
-    def __init__(self, page_size: int = PAGE_SIZE) -> None:
+    Args:
+        page_size: tools on a page.
+        server_info: what the SDK stamps on modern results.
+    """
+
+    def __init__(self, page_size: int = PAGE_SIZE, server_info: dict[str, Any] | None = None) -> None:
+        self._server_info = server_info or {}
         self._page_size = page_size
         self._known: OrderedDict[tuple[str, bytes], Pages] = OrderedDict()
 
-    def page(self, views: Sequence[ToolView], version: str, cursor: str | None) -> dict[str, Any]:
+    def page(self, views: Sequence[ToolView], version: str, cursor: str | None) -> Page:
         """One page, in the shape of a protocol version.
 
         Args:
@@ -95,7 +112,9 @@ class ToolList:
             page: dict[str, Any] = {"tools": part, "ttlMs": TTL_MS, "cacheScope": "private", "resultType": "complete"}
             if number < len(parts):
                 page["nextCursor"] = _encode(number)
-            pages.append(serialize_server_result("tools/list", version, page))
+            result = serialize_server_result("tools/list", version, page)
+            stamp = {"_meta": {SERVER_INFO_META_KEY: self._server_info}} if version in MODERN_PROTOCOL_VERSIONS else {}
+            pages.append(Page(result, orjson.Fragment(orjson.dumps(result | stamp))))
         return pages
 
 

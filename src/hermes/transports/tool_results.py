@@ -18,11 +18,11 @@ IDEMPOTENCY_KEY: Final = "com.squaremcp/idempotency-key"
 def success(result: CallResult) -> dict[str, Any]:
     """The result of a call that succeeded: the JSON as text for models, and as structured content for programs."""
     return {
-        "content": [{"type": "text", "text": orjson.dumps(result.structured).decode()}],
-        "structuredContent": result.structured,
+        "_meta": {CALL_ID_KEY: result.call_id},
+        "content": [{"text": orjson.dumps(result.structured).decode(), "type": "text"}],
         "isError": False,
         "resultType": "complete",
-        "_meta": {CALL_ID_KEY: result.call_id},
+        "structuredContent": result.structured,
     }
 
 
@@ -34,10 +34,10 @@ def failure(error: HermesError) -> dict[str, Any]:
     (https://github.com/modelcontextprotocol/typescript-sdk/issues/2748).
     """
     return {
-        "content": [{"type": "text", "text": error_text(error)}],
+        "_meta": {ERROR_KEY: orjson.loads(orjson.dumps(error.as_dict(), default=str))},
+        "content": [{"text": error_text(error), "type": "text"}],
         "isError": True,
         "resultType": "complete",
-        "_meta": {ERROR_KEY: orjson.loads(orjson.dumps(error.as_dict(), default=str))},
     }
 
 
