@@ -9,8 +9,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
@@ -30,6 +30,7 @@ _BACKLOG = 2048
 _GRACE_SECONDS = 20
 _GC_THRESHOLDS = (50_000, 50, 50)
 _PR_SET_PDEATHSIG = 1
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,20 +99,32 @@ async def answer_requests(house: House, listening: socket.socket) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Ends long streams when it is told to stop, so that nobody has to wait for their clients."""
+    """Ends long streams when it is told to stop, so that nobody has to wait for their clients.
+
+    uvicorn raises the signal again when it has stopped, which would end the process before the house is closed.
+    """
 
     def __init__(self, config: uvicorn.Config, app: App) -> None:
         super().__init__(config)
         self._app = app
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in _STOP_SIGNALS:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+        # Closing the house is not to be cut short by a repeated SIGTERM; a person's Ctrl+C still may.
+        loop.remove_signal_handler(signal.SIGINT)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
         self._app.end_streams()
 
 
-async def serve_child(settings: Settings, descriptor: int) -> None:
+async def serve_child(settings: Settings, descriptor: int, parent: int) -> None:
     """One of several processes that answer requests on the parent's socket."""
-    _end_with_parent()
+    _end_with(parent)
     with socket.socket(fileno=descriptor) as listening:
         async with open_house(settings, holder="command") as house:
             await answer_requests(house, listening)
@@ -137,7 +150,7 @@ async def _supervise(settings: Settings, workers: int, listening: socket.socket)
     """Keep `workers` processes answering until this one is told to stop."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _STOP_SIGNALS:
         loop.add_signal_handler(number, stop.set)
     children = [asyncio.create_task(_keep_child(settings, listening, stop)) for _ in range(workers)]
     await stop.wait()
@@ -148,8 +161,8 @@ async def _keep_child(settings: Settings, listening: socket.socket, stop: asynci
     environ = {**os.environ, **settings.environ, **_as_environ(settings)}
     while not stop.is_set():
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "hermes", "serve-child", str(listening.fileno()), env=environ,
-            pass_fds=(listening.fileno(),),
+            sys.executable, "-m", "hermes", "serve-child", str(listening.fileno()), str(os.getpid()),
+            env=environ, pass_fds=(listening.fileno(),),
         )  # fmt: skip
         ended, stopping = asyncio.create_task(child.wait()), asyncio.create_task(stop.wait())
         await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -179,6 +192,9 @@ def _as_environ(settings: Settings) -> dict[str, str]:
     return values
 
 
-def _end_with_parent() -> None:
-    """Have the kernel end this process when the parent dies, however it dies (prctl(2))."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _end_with(parent: int) -> None:
+    """Have the kernel tell this process to end when the parent ends, however it does (prctl(2))."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        sys.exit("the server that this process belongs to has already ended")

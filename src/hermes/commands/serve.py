@@ -49,11 +49,11 @@ def serve_command(
         fail(f"hermes cannot listen or start ({error.strerror or error}); choose another --port or stop what uses it.")
 
 
-def serve_child_command(descriptor: int) -> None:
+def serve_child_command(descriptor: int, parent: int) -> None:
     """One of the processes of `hermes serve --workers`; not for people."""
     settings = load_settings(env_file=None)
     configure_logging(settings)
-    uvloop.run(serve_child(settings, descriptor))
+    uvloop.run(serve_child(settings, descriptor, parent))
 
 
 def worker_command() -> None:
