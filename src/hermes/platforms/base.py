@@ -24,7 +24,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, SecretStr, create_model
 
 from hermes.net.upstream import BoundUpstream
-from hermes.platforms.ports import Ports
+from hermes.platforms.ports import Journal, Ports, PublishState
 from hermes.platforms.schema import Schema, input_schema, output_schema
 from hermes.settings import Settings
 
@@ -171,13 +171,38 @@ class ApiContext:
 class ToolContext:
     """What a tool may use of the call it runs in: declare a parameter of this type to get it. Not an argument."""
 
-    __slots__ = ("_report", "call_id")
+    __slots__ = ("_journal", "_report", "call_id")
 
     def __init__(
-        self, call_id: str, report: Callable[[float, float | None, str | None], Awaitable[None]] | None
+        self,
+        call_id: str,
+        report: Callable[[float, float | None, str | None], Awaitable[None]] | None,
+        journal: Journal | None = None,
     ) -> None:
         self.call_id = call_id
         self._report = report
+        self._journal = journal
+
+    async def step(self, name: str, work: Callable[[], Awaitable[Any]], *, repeatable: bool = False) -> Any:
+        """Do one step of a call that takes several requests to the vendor, and remember what came of it.
+
+        A call that is resumed after its process died does not repeat a step that was done, and never repeats one that
+        was begun and may have been received.
+
+        Args:
+            name: unique within the call, e.g. `container`, `chunk-7`.
+            work: does it; returns a JSON value, which is kept (encrypted) and returned again on resuming.
+            repeatable: the vendor addresses it by offset or part, so doing it twice does no harm.
+
+        Raises:
+            OutcomeUnknown: an earlier process began this step and left no answer.
+        """
+        return await (work() if self._journal is None else self._journal.step(name, work, repeatable=repeatable))
+
+    async def state(self, state: PublishState) -> None:
+        """Say where a publication stands; `GET /api/calls/{id}` shows it."""
+        if self._journal is not None:
+            await self._journal.state(state)
 
     async def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         """Tell the client how far the work is; `done` must grow. Does nothing when nobody asked."""
@@ -203,6 +228,7 @@ class Tool:
         redactions: argument name → how it is audited.
         timeout: seconds until the call is given up.
         over_http: whether everything it does is requests to the platform's API (not files, not mail).
+        long: it may take minutes; its steps are kept, and it can run as a task.
     """
 
     name: str
@@ -217,6 +243,7 @@ class Tool:
     redactions: Mapping[str, Redaction]
     timeout: float
     over_http: bool
+    long: bool
     arguments_model: type[BaseModel]
     function: ToolFunction = field(repr=False)
     wants_context: str | None = None
@@ -298,7 +325,9 @@ class Platform(Generic[C, A]):
         self.probe_function = function
         return function
 
-    def tool(self, effect: Effect, *, rest: str, title: str | None = None, timeout: float = 30.0) -> Callable[[F], F]:
+    def tool(
+        self, effect: Effect, *, rest: str, title: str | None = None, timeout: float = 30.0, long: bool = False
+    ) -> Callable[[F], F]:
         """Declare a tool: its name, schemas, description and redactions come from the function itself.
 
         Args:
@@ -306,10 +335,13 @@ class Platform(Generic[C, A]):
             rest: method and path below `/api/<platform>`, for example `POST /message`.
             title: name for people; default from the function's name.
             timeout: seconds until the call is given up.
+            long: it may take minutes (uploads): its steps are kept, and clients that can get a task instead of waiting.
         """
 
         def register(function: F) -> F:
-            tool = _build_tool(self.id, function, effect, rest, title, timeout, over_http=bool(self.base_url))
+            tool = _build_tool(
+                self.id, function, effect, rest, title, timeout, over_http=bool(self.base_url), long=long
+            )
             self.tools[function.__name__] = tool
             return function
 
@@ -356,6 +388,7 @@ def _build_tool(
     timeout: float,
     *,
     over_http: bool,
+    long: bool,
 ) -> Tool:
     name = f"{platform_id}_{function.__name__}"
     hints = get_type_hints(function, include_extras=True)
@@ -384,6 +417,7 @@ def _build_tool(
         redactions={field_name: _redaction(hints[field_name]) for field_name in fields},
         timeout=timeout,
         over_http=over_http,
+        long=long,
         arguments_model=model,
         function=function,
         wants_context=wants_context,
