@@ -134,20 +134,14 @@ class GuardedClient:
 
     async def _target(self, url: str, name: str) -> tuple[URL, Sequence[str]]:
         """The parsed URL and the checked addresses of its host."""
-        problem: str | None = None
         try:
             parsed = self._parse(url)
-            host = (parsed.raw_host or "", parsed.port or 0)
-            if host in self._trusted:
-                return parsed, await self._resolve(*host)
-            addresses = await self._addresses(parsed)
+            return parsed, await self._addresses(parsed)
         except ValueError as error:
             problem = str(error)
         except OSError:
             problem = _NOT_PUBLIC
-        if problem is not None:
-            raise InvalidArguments(f"`{name}` cannot be used: {problem}.", fields=[{"field": name, "problem": problem}])
-        return parsed, addresses
+        raise InvalidArguments(f"`{name}` cannot be used: {problem}.", fields=[{"field": name, "problem": problem}])
 
     def _parse(self, url: str) -> URL:
         parsed = _url(url)
@@ -165,6 +159,8 @@ class GuardedClient:
         return parsed
 
     async def _addresses(self, url: URL) -> Sequence[str]:
+        if (url.raw_host, url.port) in self._trusted:
+            return await self._resolve(url.raw_host or "", url.port or 0)
         try:
             host = parse_host(url.raw_host or "")
         except ValueError:

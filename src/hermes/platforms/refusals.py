@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from hermes.errors import HermesError, InvalidArguments, RateLimited
 
@@ -39,7 +40,7 @@ class Refusal:
         """
         message = message.strip()[:_MAX_MESSAGE]
         wait = retry_after if retry_after is not None else self.retry_after
-        data: dict[str, object] = {"platform_code": code, "platform_message": message}
+        data: dict[str, Any] = {"platform_code": code, "platform_message": message}
         if self.kind is InvalidArguments and self.argument is not None:
             data["fields"] = [{"field": self.argument, "problem": self.way_out}]
         if self.kind is RateLimited:

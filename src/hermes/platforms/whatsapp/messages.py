@@ -37,33 +37,62 @@ def recipient(to: str) -> dict[str, str]:
     return {"to": re.sub(r"[^0-9]", "", to)}
 
 
-def text_message(text: str, *, preview_url: bool) -> dict[str, Any]:
-    return {"type": "text", "text": {"body": text, "preview_url": preview_url}}
-
-
-def interactive_message(
-    text: str, buttons: Sequence[ReplyButton] | None, menu: ListMenu | None, footer: str | None
+def worded_message(
+    text: str,
+    buttons: Sequence[ReplyButton] | None,
+    menu: ListMenu | None,
+    footer: str | None,
+    *,
+    preview_url: bool,
 ) -> dict[str, Any]:
-    """Buttons or a list below a text.
+    """A text, with buttons or a list below it if there are any.
 
     Raises:
-        InvalidArguments: their numbers, titles or ids do not fit together.
+        InvalidArguments: the parts, or their numbers, titles and ids, do not fit together.
     """
+    if buttons is not None and menu is not None:
+        raise wrong("list_menu", "cannot be combined with buttons")
     if buttons is not None:
-        if len(text) > MAX_BUTTON_TEXT:
-            raise wrong("text", f"must have at most {MAX_BUTTON_TEXT:,} characters above buttons")
-        _distinct("buttons", [button.id for button in buttons], [button.title for button in buttons])
-        kind = "button"
-        action: dict[str, Any] = {
-            "buttons": [{"type": "reply", "reply": {"id": button.id, "title": button.title}} for button in buttons]
-        }
-    else:
-        assert menu is not None  # noqa: S101  (the caller has one of the two)
+        kind, action = "button", _buttons(text, buttons)
+    elif menu is not None:
         kind, action = "list", _menu(menu)
+    elif footer is not None:
+        raise wrong("footer", "is for messages with buttons or list_menu")
+    else:
+        return {"type": "text", "text": {"body": text, "preview_url": preview_url}}
     interactive: dict[str, Any] = {"type": kind, "body": {"text": text}, "action": action}
     if footer is not None:
         interactive["footer"] = {"text": footer}
     return {"type": "interactive", "interactive": interactive}
+
+
+def bare_message(
+    media: Media | None,
+    location: Location | None,
+    contacts: Sequence[ContactCard] | None,
+    reaction: Reaction | None,
+) -> dict[str, Any]:
+    """A message without text of its own, from the one part that is given.
+
+    Raises:
+        InvalidArguments: this kind of file has no caption or file name.
+    """
+    if media is not None:
+        return _media(media)
+    if location is not None:
+        return {"type": "location", "location": location.model_dump(exclude_none=True)}
+    if contacts is not None:
+        return {"type": "contacts", "contacts": [_contact(card) for card in contacts]}
+    if reaction is not None:
+        return {"type": "reaction", "reaction": reaction.model_dump()}
+    raise wrong("text", "or another content must be given")
+
+
+def _buttons(text: str, buttons: Sequence[ReplyButton]) -> dict[str, Any]:
+    if len(text) > MAX_BUTTON_TEXT:
+        raise wrong("text", f"must have at most {MAX_BUTTON_TEXT:,} characters above buttons")
+    _distinct("buttons", [button.id for button in buttons], [button.title for button in buttons])
+    return {"buttons": [{"type": "reply", "reply": {"id": button.id, "title": button.title}} for button in buttons]}
 
 
 def _menu(menu: ListMenu) -> dict[str, Any]:
@@ -81,25 +110,12 @@ def _distinct(field: str, *columns: list[str]) -> None:
         raise wrong(field, "must not have two entries with the same id or title")
 
 
-def media_message(media: Media) -> dict[str, Any]:
-    """A file by link.
-
-    Raises:
-        InvalidArguments: this kind of file has no caption or file name.
-    """
+def _media(media: Media) -> dict[str, Any]:
     if media.caption is not None and media.kind not in _CAPTIONED:
         raise wrong("media", f"of the kind {media.kind} has no caption; send the text by itself")
     if media.filename is not None and media.kind != "document":
         raise wrong("media", f"of the kind {media.kind} has no filename; only documents do")
     return {"type": media.kind, media.kind: media.model_dump(exclude={"kind"}, exclude_none=True)}
-
-
-def location_message(location: Location) -> dict[str, Any]:
-    return {"type": "location", "location": location.model_dump(exclude_none=True)}
-
-
-def contacts_message(contacts: Sequence[ContactCard]) -> dict[str, Any]:
-    return {"type": "contacts", "contacts": [_contact(card) for card in contacts]}
 
 
 def _contact(card: ContactCard) -> dict[str, Any]:
@@ -112,10 +128,6 @@ def _contact(card: ContactCard) -> dict[str, Any]:
     if card.company is not None:
         contact["org"] = {"company": card.company}
     return contact
-
-
-def reaction_message(reaction: Reaction) -> dict[str, Any]:
-    return {"type": "reaction", "reaction": reaction.model_dump()}
 
 
 def template_message(

@@ -10,17 +10,7 @@ from pydantic import Field
 from hermes.errors import InvalidArguments, PlatformUnavailable
 from hermes.platforms.base import Account, Effect, PasteToken, Platform, RateLimit, Redaction, ToolContext
 from hermes.platforms.whatsapp.api import GRAPH_VERSION, TooMuchData, WhatsAppApi, WhatsAppCredentials
-from hermes.platforms.whatsapp.messages import (
-    contacts_message,
-    interactive_message,
-    location_message,
-    media_message,
-    reaction_message,
-    recipient,
-    template_message,
-    text_message,
-    wrong,
-)
+from hermes.platforms.whatsapp.messages import bare_message, recipient, template_message, worded_message, wrong
 from hermes.platforms.whatsapp.models import (
     ContactCard,
     ListMenu,
@@ -128,30 +118,16 @@ async def send_message(
 
     Source: Cloud API, Messages."""
     given = {"text": text, "media": media, "location": location, "contacts": contacts, "reaction": reaction}
-    chosen = [name for name, value in given.items() if value is not None]
-    if len(chosen) != 1:
+    if sum(value is not None for value in given.values()) != 1:
         raise wrong("text", "or exactly one of media, location, contacts and reaction must be given")
-    if (buttons is not None or list_menu is not None or footer is not None) and text is None:
+    if text is None and (buttons is not None or list_menu is not None or footer is not None):
         raise wrong("text", "is needed with buttons, list_menu or footer")
-    if buttons is not None and list_menu is not None:
-        raise wrong("list_menu", "cannot be combined with buttons")
-    if footer is not None and buttons is None and list_menu is None:
-        raise wrong("footer", "is for messages with buttons or list_menu")
     if reaction is not None and reply_to is not None:
         raise wrong("reply_to", "does not go with a reaction, which names its message itself")
-    message: dict[str, Any]
-    if text is not None and (buttons is not None or list_menu is not None):
-        message = interactive_message(text, buttons, list_menu, footer)
-    elif text is not None:
-        message = text_message(text, preview_url=preview_url)
-    elif media is not None:
-        message = media_message(media)
-    elif location is not None:
-        message = location_message(location)
-    elif contacts is not None:
-        message = contacts_message(contacts)
-    elif reaction is not None:
-        message = reaction_message(reaction)
+    if text is not None:
+        message = worded_message(text, buttons, list_menu, footer, preview_url=preview_url)
+    else:
+        message = bare_message(media, location, contacts, reaction)
     return await _send(api, context, to, message, reply_to)
 
 
