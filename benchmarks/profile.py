@@ -1,4 +1,4 @@
-"""Reads py-spy's raw output (`frame;frame;frame count` lines) into two small tables."""
+"""Reads py-spy's raw output (`frame;frame;frame count` lines) into small tables."""
 
 from __future__ import annotations
 
@@ -35,11 +35,15 @@ def profile_tables(raw: Path, *, top: int = 25) -> str:
         return f"{100 * count / total:.1f} %"
 
     packages = [f"| {name} | {percent(count)} |" for name, count in own.most_common(15)]
-    rows = [f"| {name} | {percent(count)} | {percent(below[name])} |" for name, count in functions.most_common(top)]
+    by_own = [f"| {name} | {percent(count)} |" for name, count in functions.most_common(top)]
+    by_all = [f"| {name} | {percent(count)} |" for name, count in below.most_common(2 * top)]
     return "\n".join(
-        ["| package | own time |", "|---|---:|", *packages, "", "| function | own | with what it calls |",
-         "|---|---:|---:|", *rows]
-    )  # fmt: skip
+        [
+            *("| package | own time |", "|---|---:|", *packages, ""),
+            *("| function | own time |", "|---|---:|", *by_own, ""),
+            *("| function | with what it calls |", "|---|---:|", *by_all),
+        ]
+    )
 
 
 def _stacks(raw: Path) -> Iterator[tuple[list[str], int]]:
