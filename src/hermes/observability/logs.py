@@ -119,9 +119,10 @@ def request_id_of(scope: Scope) -> str:
 
 
 class RequestLog:
-    """ASGI middleware: gives every request an id (the client's own if it is well formed), and one line at INFO.
+    """ASGI middleware: gives every request an id (the client's own if it is well formed), and one line.
 
-    The line names method, path without its query, status and duration. It is only made where someone would see it.
+    The line names method, path without its query, status and duration: at DEBUG when all went well (the audit trail has
+    the calls), at INFO when the request was refused, at WARNING when we failed. It is only made where someone sees it.
     """
 
     def __init__(self, app: ASGIApp, logger: logging.Logger | None = None) -> None:
@@ -149,9 +150,18 @@ class RequestLog:
         try:
             await self._app(scope, receive, tagged)
         finally:
-            if self._logger.isEnabledFor(logging.INFO):
+            level = _level_of(status)
+            if self._logger.isEnabledFor(level):
                 elapsed = (time.perf_counter() - started) * 1000
-                self._logger.info("%s %s %s %.1fms", scope["method"], scope["path"], status or "-", elapsed)
+                # A path may hold anything, line breaks included.
+                path = ascii(scope["path"][:300])[1:-1]
+                self._logger.log(level, "%s %s %s %.1fms", scope["method"], path, status or "-", elapsed)
+
+
+def _level_of(status: int) -> int:
+    if status >= 500:
+        return logging.WARNING
+    return logging.INFO if status >= 400 else logging.DEBUG
 
 
 def _given_id(scope: Scope) -> str | None:

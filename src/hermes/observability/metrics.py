@@ -56,5 +56,5 @@ class Metrics:
         children[1].observe(seconds)
 
     def render(self) -> bytes:
-        """The metrics in Prometheus' text format, version 0.0.4."""
+        """The metrics in Prometheus' text format."""
         return generate_latest(self.registry)
