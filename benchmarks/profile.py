@@ -36,7 +36,8 @@ def profile_tables(raw: Path, *, top: int = 25) -> str:
 
     packages = [f"| {name} | {percent(count)} |" for name, count in own.most_common(15)]
     by_own = [f"| {name} | {percent(count)} |" for name, count in functions.most_common(top)]
-    by_all = [f"| {name} | {percent(count)} |" for name, count in below.most_common(2 * top)]
+    inner = Counter({name: count for name, count in below.items() if count < 0.95 * total})
+    by_all = [f"| {name} | {percent(count)} |" for name, count in inner.most_common(2 * top)]
     return "\n".join(
         [
             *("| package | own time |", "|---|---:|", *packages, ""),
