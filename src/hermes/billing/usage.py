@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,10 +12,10 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 from sqlalchemy import func, select
 
+from hermes.billing.keys import USAGE_STREAM, quota_key
 from hermes.billing.models import Usage
 from hermes.storage.sql import Database, insert_ignore
 
-USAGE_STREAM: Final = "usage:stream"
 _GROUP: Final = "sql"
 _BATCH: Final = 500
 _ABANDONED_MS: Final = 30_000
@@ -81,14 +82,21 @@ class UsageLedger:
         async with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.xack(USAGE_STREAM, _GROUP, *ids)
             pipeline.xdel(USAGE_STREAM, *ids)
-            await pipeline.execute()
+            taken, _ = await pipeline.execute()
+        if taken < len(ids) and rows:
+            # Redis was emptied meanwhile, so a counter restored since then may lack these rows: it is to be made anew.
+            await self._redis.delete(*{quota_key(row["customer_id"], row["month"]) for row in rows})
         return len(entries)
 
-    async def count(self, customer_id: str, month: str) -> int:
-        """The customer's rows of that month, `YYYY-MM`."""
+    async def count(self, customer_id: str, month: str, *, besides: Sequence[str] = ()) -> int:
+        """The customer's rows of that month, `YYYY-MM`, without those of the calls `besides`."""
+        query = select(func.count()).where(Usage.customer_id == customer_id, Usage.month == month)
         async with self._database.reading() as session:
-            query = select(func.count()).where(Usage.customer_id == customer_id, Usage.month == month)
-            return int((await session.execute(query)).scalar_one())
+            rows = int((await session.execute(query)).scalar_one())
+            for first in range(0, len(besides), _BATCH):
+                among = query.where(Usage.call_id.in_(besides[first : first + _BATCH]))
+                rows -= int((await session.execute(among)).scalar_one())
+        return rows
 
     async def by_tool(self, customer_id: str, month: str) -> Counter[str]:
         """The customer's calls of that month per tool."""

@@ -12,18 +12,14 @@ import orjson
 from redis.asyncio import Redis
 
 from hermes.audit import trail
+from hermes.billing.keys import PENDING_INDEX, USAGE_STREAM, quota_key
 from hermes.billing.plans import Plan
-from hermes.billing.quota import quota_key
-from hermes.billing.usage import USAGE_STREAM
 from hermes.gateway.scripts import ADMIT, SETTLE
 from hermes.identity.caller import Caller
 from hermes.identity.callers import version_key
 from hermes.platforms.base import RateLimit
 
 IDEMPOTENCY_SECONDS = 24 * 3600
-PENDING_INDEX = "pending:index"
-"""A sorted set over all customers' pending calls by deadline (ms): only the sweeper reads it."""
-
 _GRACE_SECONDS = 30.0
 _SEQUENCE_EXTRA_DAYS = 5
 
@@ -156,7 +152,8 @@ class Admissions:
             answer: the sealed first answer, for `done`.
 
         Returns:
-            False when the call had been settled before; nothing was written then.
+            Whether the call is recorded with this outcome now. False when it had been settled before with another one
+            (another process had given it up); nothing was written then.
         """
         line = {**call.entry, "outcome": outcome, "error": error, "duration_ms": round(duration * 1000, 3)}
         day = trail.day_of(call.id)
@@ -181,7 +178,8 @@ class Admissions:
             answer,
             IDEMPOTENCY_SECONDS,
         ]
-        return int(await SETTLE(self._redis, keys, arguments)) > 0
+        before = await SETTLE(self._redis, keys, arguments)
+        return not before or _outcome(before) == outcome
 
     async def sweep(self, *, everything: bool = False, batch: int = 200) -> int:
         """For operators: close what dead processes left pending, as `outcome_unknown`, audited and not charged.
@@ -210,6 +208,11 @@ class Admissions:
             call, "outcome_unknown", error="outcome_unknown", duration=max(duration, 0.0), idempotency="unknown"
         )
         return int(settled)
+
+
+def _outcome(line: str) -> str | None:
+    entry = orjson.loads(line)
+    return entry["outcome"] if entry is not None else None
 
 
 def _usage_row(call: Call) -> bytes:

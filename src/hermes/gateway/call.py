@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from pydantic import BaseModel
@@ -23,7 +23,7 @@ from hermes.billing.plans import plan_of
 from hermes.billing.quota import Quotas, month_of
 from hermes.errors import HermesError, Internal, NeedsReconnect, OutcomeUnknown, PlatformUnavailable, UnknownTool
 from hermes.gateway.accounts import Accounts, OpenAccount
-from hermes.gateway.admission import Admission, Admissions, Call, Outcome
+from hermes.gateway.admission import Admission, Admissions, Call, IdempotencyState, Outcome
 from hermes.gateway.arguments import check_arguments, check_idempotency_key, digest_of, with_account
 from hermes.gateway.fence import fence, fence_text
 from hermes.gateway.idempotency import Answers, idempotency_key, refusal, state_after
@@ -35,6 +35,8 @@ from hermes.platforms.base import DEFAULT_ACCOUNT, Effect, RateLimit, Tool, Tool
 from hermes.platforms.catalog import Catalog
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 Observer = Callable[[str, str, str, float], None]
 """Told of every call: tool, outcome, transport, seconds."""
@@ -83,7 +85,7 @@ class Gateway:
         self._callers = callers
         self._answers = answers
         self._observe = observe
-        self._writing: set[asyncio.Task[CallResult]] = set()
+        self._writing: set[asyncio.Task[Any]] = set()
         self._limits: Mapping[str, RateLimit | None] = {
             platform.id: next((limit for limit in platform.limits if limit.enforced), None) for platform in catalog
         }
@@ -113,12 +115,17 @@ class Gateway:
         call = self._new_call(caller, name, arguments, options)
         try:
             run = await self._prepare(caller, call, name, arguments, options, started)
+            call = run.call
             run, label, admission = await self._admit(run)
         except HermesError as error:
             await self._settle(call, "denied", options, started, error)
             raise
+        except asyncio.CancelledError:
+            self._give_up(call, "cancelled", options, started)
+            raise
         except (RedisError, SQLAlchemyError, TimeoutError) as error:
             log.error("store_unavailable", error=type(error).__name__)
+            self._give_up(call, "error", options, started)
             raise Internal(
                 "The gateway's own store did not answer; nothing was sent. Try again shortly.",
                 detail=type(error).__name__,
@@ -130,15 +137,33 @@ class Gateway:
         if run.tool.effect is Effect.READ:
             return await self._run(run, label, admission.detail[0])
         # A write that has begun is finished and settled even when the client goes away.
-        task = asyncio.create_task(self._run(run, label, admission.detail[0]))
-        self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
-        return await asyncio.shield(task)
+        return await asyncio.shield(self._finish(self._run(run, label, admission.detail[0])))
 
     async def close(self) -> None:
         """Wait until every write that has begun is settled."""
-        if self._writing:
+        while self._writing:
             await asyncio.wait(set(self._writing))
+
+    def _finish(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Have something done to its end, also after its caller is gone."""
+        task = asyncio.create_task(work)
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+        return task
+
+    def _give_up(self, call: Call, outcome: Outcome, options: CallOptions, started: float) -> None:
+        """Close a call of which it is not known whether it was admitted, as soon as the store answers again."""
+
+        async def close() -> None:
+            code = Internal.code if outcome == "error" else None
+            try:
+                await self._record(call, outcome, code, started)
+            except (RedisError, TimeoutError) as failure:
+                # If it was admitted after all, the sweeper closes it.
+                log.error("call_not_audited", call_id=call.id, error=type(failure).__name__)
+            self._tell(call.tool if call.platform else "unknown", outcome, options, started)
+
+        self._finish(close())
 
     def _new_call(self, caller: Caller, name: str, arguments: Mapping[str, Any], options: CallOptions) -> Call:
         tool = self.catalog.tools.get(name)
@@ -295,29 +320,49 @@ class Gateway:
             "success" if error is None else "outcome_unknown" if isinstance(error, OutcomeUnknown) else "error"
         )
         try:
-            async for attempt in AsyncRetrying(
-                retry=retry_if_exception_type((RedisError, TimeoutError)),
-                stop=stop_after_delay(_SETTLE_SECONDS),
-                wait=wait_random_exponential(multiplier=0.05, max=1),
-                reraise=True,
-            ):
-                with attempt:
-                    duration = time.perf_counter() - run.started
-                    await self._admissions.settle(
-                        run.call,
-                        kind,
-                        error=error.code if error else None,
-                        duration=duration,
-                        idempotency=state,
-                        answer=answer,
-                    )
+            recorded = await self._record(
+                run.call, kind, error.code if error else None, run.started, idempotency=state, answer=answer
+            )
         except (RedisError, TimeoutError) as failure:
             log.error("call_not_settled", call_id=run.call.id, error=type(failure).__name__)
             raise OutcomeUnknown(
                 "The call could not be recorded; it may have acted. Check on the platform before repeating it.",
                 call_id=run.call.id,
             ) from None
+        if not recorded:
+            raise OutcomeUnknown(
+                "The call was given up meanwhile; it may have acted. Check on the platform before repeating it.",
+                call_id=run.call.id,
+            )
         self._tell(run.tool.name, kind, run.options, run.started)
+
+    async def _record(
+        self,
+        call: Call,
+        outcome: Outcome,
+        code: str | None,
+        started: float,
+        *,
+        idempotency: IdempotencyState = "free",
+        answer: str = "",
+    ) -> bool:
+        """Settle a call, again and again for a while if the store does not answer: a second time does nothing.
+
+        Returns:
+            As `Admissions.settle`.
+        """
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type((RedisError, TimeoutError)),
+            stop=stop_after_delay(_SETTLE_SECONDS),
+            wait=wait_random_exponential(multiplier=0.05, max=1),
+            reraise=True,
+        ):
+            with attempt:
+                duration = time.perf_counter() - started
+                return await self._admissions.settle(
+                    call, outcome, error=code, duration=duration, idempotency=idempotency, answer=answer
+                )
+        raise AssertionError("tenacity raises when it stops")
 
     async def _settle(
         self,
