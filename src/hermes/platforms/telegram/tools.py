@@ -50,7 +50,9 @@ ParseMode = Annotated[
         "If Telegram cannot parse it, it is sent as plain text and the result says so"
     ),
 ]
-MessageId = Annotated[int, Redaction.PLAIN, Field(ge=1, lt=2**31)]
+MessageId = Annotated[
+    int, Redaction.PLAIN, Field(ge=1, lt=2**31, description="The message that this one answers, in the same chat")
+]
 ThreadId = Annotated[int, Redaction.PLAIN, Field(ge=1, lt=2**31, description="The topic, in a group that has topics")]
 Silent = Annotated[bool, Redaction.PLAIN, Field(description="Deliver without a sound")]
 Protected = Annotated[bool, Redaction.PLAIN, Field(description="Keep the message from being forwarded and saved")]
@@ -122,7 +124,7 @@ async def send_photo(
         str | None, Redaction.TEXT, Field(max_length=MAX_SOURCE, description="At most 1,024 characters are shown")
     ] = None,
     parse_mode: ParseMode = "none",
-    show_caption_above_media: Annotated[bool, Redaction.PLAIN] = False,
+    show_caption_above_media: Annotated[bool, Redaction.PLAIN, Field(description="Caption above the photo")] = False,
     has_spoiler: Annotated[bool, Redaction.PLAIN, Field(description="Cover the photo until it is tapped")] = False,
     reply_to_message_id: MessageId | None = None,
     message_thread_id: ThreadId | None = None,
@@ -161,7 +163,7 @@ async def get_updates(
             "it nothing is removed",
         ),
     ] = None,
-    limit: Annotated[int, Redaction.PLAIN, Field(ge=1, le=100)] = 20,
+    limit: Annotated[int, Redaction.PLAIN, Field(ge=1, le=100, description="At most so many updates")] = 20,
     timeout: Annotated[
         int, Redaction.PLAIN, Field(ge=0, le=20, description="Seconds to wait for an update when there is none")
     ] = 0,

@@ -59,7 +59,11 @@ To = Annotated[
         description="The recipient's phone number with country code, or their user id in your business (like US.1349…)",
     ),
 ]
-MessageId = Annotated[str, Redaction.PLAIN, Field(pattern=r"^[!-~]{1,255}$")]
+MessageId = Annotated[
+    str,
+    Redaction.PLAIN,
+    Field(pattern=r"^[!-~]{1,255}$", description="A message's id, as sending it returned (wamid.…)"),
+]
 _MAX_EMPTY_PAGES = 10
 
 
@@ -99,18 +103,27 @@ async def send_message(
     api: WhatsAppApi,
     context: ToolContext,
     to: To,
-    text: Annotated[str, Redaction.TEXT, Field(min_length=1, max_length=4096)] | None = None,
+    text: Annotated[
+        str,
+        Redaction.TEXT,
+        Field(min_length=1, max_length=4096, description="What the message says; 1,024 above buttons"),
+    ]
+    | None = None,
     preview_url: Annotated[bool, Redaction.PLAIN, Field(description="Show a preview of the text's first link")] = False,
-    media: Media | None = None,
-    location: Location | None = None,
-    contacts: Annotated[list[ContactCard], Field(min_length=1, max_length=20)] | None = None,
-    reaction: Reaction | None = None,
+    media: Annotated[Media, Field(description="A file by link")] | None = None,
+    location: Annotated[Location, Field(description="A place on the map")] | None = None,
+    contacts: Annotated[list[ContactCard], Field(min_length=1, max_length=20, description="Contact cards")]
+    | None = None,
+    reaction: Annotated[Reaction, Field(description="An emoji on an earlier message")] | None = None,
     buttons: Annotated[
         list[ReplyButton], Field(min_length=1, max_length=3, description="Below `text`, to answer by a tap")
     ]
     | None = None,
     list_menu: Annotated[ListMenu, Field(description="Below `text`, to choose one of up to ten")] | None = None,
-    footer: Annotated[str, Redaction.TEXT, Field(min_length=1, max_length=60)] | None = None,
+    footer: Annotated[
+        str, Redaction.TEXT, Field(min_length=1, max_length=60, description="Small text below buttons or a list")
+    ]
+    | None = None,
     reply_to: Annotated[MessageId, Field(description="The id of the message that this one answers")] | None = None,
 ) -> SentMessage:
     """Send one WhatsApp message: exactly one of text (with buttons or a list if wanted), media, location, contacts or
@@ -161,16 +174,33 @@ async def send_template(
 @whatsapp.tool(Effect.READ, rest="GET /templates")
 async def list_templates(
     api: WhatsAppApi,
-    name: Annotated[str, Redaction.PLAIN, Field(min_length=1, max_length=512)] | None = None,
-    status: Annotated[
-        Literal["APPROVED", "PENDING", "REJECTED", "PAUSED", "DISABLED", "IN_APPEAL", "ARCHIVED"], Redaction.PLAIN
+    name: Annotated[
+        str,
+        Redaction.PLAIN,
+        Field(min_length=1, max_length=512, description="Only templates whose name has this in it"),
     ]
     | None = None,
-    category: Annotated[Literal["MARKETING", "UTILITY", "AUTHENTICATION"], Redaction.PLAIN] | None = None,
-    language: Annotated[str, Redaction.PLAIN, Field(pattern=r"^[A-Za-z_]{2,10}$")] | None = None,
-    limit: Annotated[int, Redaction.PLAIN, Field(ge=1, le=100)] = 25,
+    status: Annotated[
+        Literal["APPROVED", "PENDING", "REJECTED", "PAUSED", "DISABLED", "IN_APPEAL", "ARCHIVED"],
+        Redaction.PLAIN,
+        Field(description="Only templates of this status; only APPROVED ones can be sent"),
+    ]
+    | None = None,
+    category: Annotated[
+        Literal["MARKETING", "UTILITY", "AUTHENTICATION"],
+        Redaction.PLAIN,
+        Field(description="Only templates of this category"),
+    ]
+    | None = None,
+    language: Annotated[
+        str, Redaction.PLAIN, Field(pattern=r"^[A-Za-z_]{2,10}$", description="Only this language, like en_US")
+    ]
+    | None = None,
+    limit: Annotated[int, Redaction.PLAIN, Field(ge=1, le=100, description="At most so many templates")] = 25,
     after: Annotated[
-        str, Redaction.PLAIN, Field(pattern=r"^[A-Za-z0-9_=+/-]{1,1024}$", description="From the page before")
+        str,
+        Redaction.PLAIN,
+        Field(pattern=r"^[A-Za-z0-9_=+/-]{1,1024}$", description="The cursor that the page before ended with"),
     ]
     | None = None,
 ) -> Templates:
