@@ -30,24 +30,30 @@ class UsageLedger:
         self._redis = redis
         self._consumer = consumer
 
-    async def flush(self) -> int:
+    async def flush(self, *, alone: bool = False) -> int:
         """For operators: move everything on the stream to SQL; may run in several processes, and twice.
 
         A row is taken off the stream only once it is committed; the call's id keeps a second try from counting twice.
+
+        Args:
+            alone: no other process can be moving usage now, so what one had begun to move is taken over at once
+                and not after half a minute.
 
         Returns:
             How many entries this process moved.
         """
         try:
-            return await self._drain()
+            return await self._drain(0 if alone else _ABANDONED_MS)
         except ResponseError as error:
             if "NOGROUP" not in str(error):
                 raise
             await self._create_group()
-            return await self._drain()
+            return await self._drain(_ABANDONED_MS)
 
-    async def _drain(self) -> int:
-        moved = await self._move(await self._abandoned())
+    async def _drain(self, idle: int) -> int:
+        moved = 0
+        while entries := await self._abandoned(idle):
+            moved += await self._move(entries)
         while entries := await self._next():
             moved += await self._move(entries)
         return moved
@@ -59,10 +65,8 @@ class UsageLedger:
             if "BUSYGROUP" not in str(error):
                 raise
 
-    async def _abandoned(self) -> list[Any]:
-        claimed = await self._redis.xautoclaim(
-            USAGE_STREAM, _GROUP, self._consumer, min_idle_time=_ABANDONED_MS, count=_BATCH
-        )
+    async def _abandoned(self, idle: int) -> list[Any]:
+        claimed = await self._redis.xautoclaim(USAGE_STREAM, _GROUP, self._consumer, min_idle_time=idle, count=_BATCH)
         return list(claimed[1])
 
     async def _next(self) -> list[Any]:
