@@ -65,7 +65,7 @@ class _Doors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            door = self._gates.get(scope["path"].split("/", 2)[1])
+            door = self._gates.get(scope["path"].removeprefix("/").partition("/")[0])
             if door is not None:
                 return await door(scope, receive, send)
         return await self._inspection(scope, receive, send)

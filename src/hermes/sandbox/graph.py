@@ -259,13 +259,15 @@ def _headers(version: str, trace: str | None = None) -> tuple[tuple[str, str], .
     )
 
 
-def choose_fields(node: Mapping[str, Any], asked: str | None, default: Sequence[str], node_type: str) -> dict[str, Any]:
+def choose_fields(node: Mapping[str, Any], asked: Any, default: Sequence[str], node_type: str) -> dict[str, Any]:
     """The fields asked for (`fields=a,b{c}`), always with the id.
 
     Raises:
         GraphError: 100 for a field that the node does not have.
     """
-    names = [name.strip() for name in re.sub(r"\{[^}]*\}|\.limit\(\d+\)", "", asked).split(",")] if asked else default
+    names = (
+        [name.strip() for name in re.sub(r"\{[^}]*\}|\.limit\(\d+\)", "", str(asked)).split(",")] if asked else default
+    )
     for name in names:
         if name not in node:
             raise parameter_error(f"Tried accessing nonexisting field ({name}) on node type ({node_type})")

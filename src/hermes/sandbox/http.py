@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 from starlette.datastructures import Headers, UploadFile
@@ -169,6 +169,15 @@ async def read_incoming(scope: Scope, receive: Receive, path: str, limit: int) -
         gone=gone,
     )
     return incoming, size > limit
+
+
+def is_web_url(text: Any) -> bool:
+    """True for an http or https URL with a host."""
+    try:
+        parts = urlsplit(text) if isinstance(text, str) else None
+    except ValueError:
+        return False
+    return parts is not None and parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def account_key(token: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from hermes.sandbox.http import Upload, derived_digits
+from hermes.sandbox.http import Upload, derived_digits, is_web_url
 from hermes.sandbox.images import image_size
 from hermes.sandbox.telegram_args import Args
 from hermes.sandbox.telegram_state import Bot, bad_request
@@ -48,12 +48,12 @@ def named_photo(bot: Bot, given: str) -> list[dict[str, Any]]:
     if given in bot.pictures:
         known: list[dict[str, Any]] = bot.pictures[given]["sizes"]
         return known
-    parts = urlsplit(given)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not is_web_url(given):
         raise bad_request("wrong file identifier/HTTP URL specified")
-    if "missing" in parts.path:
+    path = urlsplit(given).path
+    if "missing" in path:
         raise bad_request("failed to get HTTP URL content")
-    if parts.path.endswith((".html", ".txt", ".pdf")):
+    if path.endswith((".html", ".txt", ".pdf")):
         raise bad_request("wrong type of the web page content")
     return _photo_sizes(bot, 1280, 720, 204_800)
 

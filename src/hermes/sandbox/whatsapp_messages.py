@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from hermes.sandbox.graph import GraphError, parameter_error
+from hermes.sandbox.http import is_web_url
 from hermes.sandbox.whatsapp_templates import Template, check_sending
 
 BSUID = re.compile(r"^[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}$")
@@ -147,10 +147,8 @@ def _check_media(kind: str, content: Content, known: Callable[[str], bool]) -> N
         raise GraphError(131009, details=f"Exactly one of {kind}['id'] and {kind}['link'] is required")
     if number is not None and not known(str(number)):
         raise parameter_error(f"Param {kind}['id'] is not a valid whatsapp business account media attachment ID")
-    if link is not None:
-        parts = urlsplit(link) if isinstance(link, str) else None
-        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-            raise parameter_error(f"Param {kind}['link'] must be a valid URI.")
+    if link is not None and not is_web_url(link):
+        raise parameter_error(f"Param {kind}['link'] must be a valid URI.")
     caption = content.get("caption")
     if caption is None:
         return
