@@ -109,6 +109,7 @@ async def open_house(settings: Settings, *, holder: Holder, sandbox: str | None 
         if stores.embedded is not None:
             # Nobody else can be running a call in this folder, so whatever is pending was left by a dead process.
             await house.admissions.sweep(everything=True)
+            await house.ledger.flush(alone=True)
         await stack.enter_async_context(house.queue)
         stack.push_async_callback(house.close)
         yield house
@@ -129,6 +130,7 @@ def build_house(settings: Settings, stores: Stores, catalog: Catalog) -> House:
     inbound = InboundEvents(database, PhoneNumbers(routing), queue)
     ports = Ports(message_statuses=inbound, leases=RedisLeases(redis))
     admissions = Admissions(redis)
+    actions = ActionTrail(admissions)
     ledger = UsageLedger(database, redis, consumer=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}")
     quotas = Quotas(redis, ledger)
     credentials = CredentialStore(database, redis, keyring)
@@ -136,7 +138,7 @@ def build_house(settings: Settings, stores: Stores, catalog: Catalog) -> House:
         catalog,
         credentials,
         Prober(upstream, settings, ports),
-        ActionTrail(admissions),
+        actions,
         settings,
         plan_includes=lambda caller, platform: plan_of(caller.plan).includes(platform),
     )
@@ -148,8 +150,8 @@ def build_house(settings: Settings, stores: Stores, catalog: Catalog) -> House:
         stores=stores,
         catalog=catalog,
         keyring=keyring,
-        customers=Customers(database, versions),
-        api_keys=ApiKeys(database, versions, catalog.platforms),
+        customers=Customers(database, versions, actions),
+        api_keys=ApiKeys(database, versions, actions, catalog.platforms),
         callers=callers,
         authenticator=Authenticator([callers]),
         credentials=credentials,

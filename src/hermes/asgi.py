@@ -24,7 +24,6 @@ from hermes.observability.health import About, Health
 from hermes.observability.logs import RequestLog
 from hermes.storage.migrate import MigrationError, pending
 from hermes.transports import call_routes
-from hermes.transports.exchange import Exchange
 from hermes.transports.guard import Guard
 from hermes.transports.mcp import McpTransport
 from hermes.transports.openapi import Descriptions
@@ -47,8 +46,7 @@ class App:
         settings = house.settings
         guard = Guard(settings)
         self._mcp = McpTransport(settings, house.gateway, house.authenticator, version=VERSION)
-        exchange = Exchange(self._mcp.server)
-        self._sse = SseTransport(guard, house.authenticator, exchange, Mailbox(house.stores.redis))
+        self._sse = SseTransport(guard, house.authenticator, self._mcp.runner, Mailbox(house.stores.redis))
         rest = RestTransport(house.catalog, house.gateway, house.authenticator)
         json_routes = _json_routes(house)
         descriptions = Descriptions(house.catalog, settings.public_url, VERSION, lambda: _describe(json_routes))

@@ -113,9 +113,15 @@ class RecordedAudit:
     lines: list[tuple[str, str, str, str | None, str]] = field(default_factory=list)
 
     async def record(
-        self, customer_id: str, caller: Caller, action: str, platform: str, account: str | None, outcome: str
+        self,
+        customer_id: str,
+        caller: Caller,
+        action: str,
+        account: str | None = None,
+        outcome: str = "success",
+        **details: str,
     ) -> None:
-        self.lines.append((customer_id, action, platform, account, outcome))
+        self.lines.append((customer_id, action, details["platform"], account, outcome))
 
 
 def a_caller(customer_id: str = "cus_a", grants: str = "*:read *:write", plan: str = "growth") -> Caller:

@@ -18,6 +18,7 @@ from hermes.connections.names import key_name
 from hermes.connections.store import CredentialStore
 from hermes.crypto import Keyring
 from hermes.gateway.accounts import Accounts
+from hermes.gateway.actions import ActionTrail
 from hermes.gateway.admission import Admissions
 from hermes.gateway.call import Gateway
 from hermes.gateway.idempotency import Answers
@@ -93,9 +94,10 @@ class House:
         return await self.callers.from_api_key(created.key.secret)
 
     async def lines(self, caller: Caller) -> list[dict[str, Any]]:
-        """The caller's audit lines, newest first."""
+        """The audit lines of the caller's calls, newest first."""
         today = self.admissions.now().date()
-        return (await self.trail.page(caller.customer_id, limit=1000, cursor=None, since=today, until=today)).entries
+        page = await self.trail.page(caller.customer_id, limit=1000, cursor=None, since=today, until=today)
+        return [entry for entry in page.entries if "." not in entry["tool"]]
 
     async def used(self, caller: Caller) -> int:
         """Usage rows of this month, after flushing."""
@@ -201,8 +203,8 @@ async def house(database: Database, redis: Redis, settings: Settings) -> AsyncIt
     yield House(
         gateway,
         admissions,
-        Customers(database, versions),
-        ApiKeys(database, versions, ["toy"]),
+        Customers(database, versions, ActionTrail(admissions)),
+        ApiKeys(database, versions, ActionTrail(admissions), ["toy"]),
         callers,
         store,
         ledger,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from hermes.identity.caller import Caller
 from hermes.identity.callers import Callers
 from hermes.identity.service import ApiKeys, Customers
 from hermes.identity.versions import Versions
@@ -47,6 +48,24 @@ class Clock:
 
 
 @dataclass
+class RecordedActions:
+    """What was left in customers' trails: customer, who did it, what, and its names and ids."""
+
+    lines: list[tuple[str, str, str, dict[str, str]]] = field(default_factory=list)
+
+    async def record(
+        self,
+        customer_id: str,
+        caller: Caller,
+        action: str,
+        account: str | None = None,
+        outcome: str = "success",
+        **details: str,
+    ) -> None:
+        self.lines.append((customer_id, caller.key_id, action, details))
+
+
+@dataclass
 class Identity:
     """The room over real stores. `process()` is another replica: the same stores, an empty memory."""
 
@@ -56,6 +75,7 @@ class Identity:
     versions: Versions
     customers: Customers
     api_keys: ApiKeys
+    audit: RecordedActions
     clock: Clock = field(default_factory=Clock)
     replicas: list[Callers] = field(default_factory=list)
 
@@ -70,8 +90,9 @@ async def identity(redis: Redis, database: Database) -> AsyncIterator[Identity]:
     watched = WatchedDatabase(database.url.render_as_string(hide_password=False))
     settings = load_settings({"MCP_API_KEY": OPERATOR_KEY}, env_file=None)
     versions = Versions(redis)
-    customers, api_keys = Customers(watched, versions), ApiKeys(watched, versions, PLATFORMS)
-    identity = Identity(watched, redis, settings, versions, customers, api_keys)
+    audit = RecordedActions()
+    customers, api_keys = Customers(watched, versions, audit), ApiKeys(watched, versions, audit, PLATFORMS)
+    identity = Identity(watched, redis, settings, versions, customers, api_keys, audit)
     yield identity
     for callers in identity.replicas:
         await callers.close()

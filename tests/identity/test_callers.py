@@ -357,7 +357,7 @@ async def test_the_operators_key(identity: Any, monkeypatch: pytest.MonkeyPatch)
     assert operator is not None
     assert operator.customer_id == OPERATOR_ID
     assert operator.single_user
-    assert operator.is_operator
+    assert is_whole_operator(operator)
     assert await process.verify("operator-key-for-test") is None
     assert await process.verify("") is None
     assert compared == [(32, 32)] * 3  # digests, of one length whatever was sent

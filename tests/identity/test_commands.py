@@ -13,6 +13,8 @@ import typer
 from typer.testing import CliRunner
 
 from hermes.commands import api_keys, customers
+from hermes.gateway.actions import ActionTrail
+from hermes.gateway.admission import Admissions
 from hermes.identity.api_key import is_well_formed
 from hermes.identity.service import ApiKeys, Customers
 from hermes.identity.versions import Versions
@@ -34,7 +36,10 @@ def cli(database: Database, redis: Redis, valkey: Any, monkeypatch: pytest.Monke
     async def command_house() -> AsyncIterator[Any]:
         opened, client = Database(database.url.render_as_string(hide_password=False)), connect_redis(valkey.url)
         versions = Versions(client)
-        yield SimpleNamespace(customers=Customers(opened, versions), api_keys=ApiKeys(opened, versions, ["telegram"]))
+        actions = ActionTrail(Admissions(client))
+        yield SimpleNamespace(
+            customers=Customers(opened, versions, actions), api_keys=ApiKeys(opened, versions, actions, ["telegram"])
+        )
         await client.aclose()
         await opened.close()
 

@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from hermes.errors import Conflict, InvalidArguments, NotFound, NotGranted
 from hermes.identity import service
 from hermes.identity.api_key import is_well_formed
-from hermes.identity.caller import OPERATOR_ID, Caller, Grants, Via
+from hermes.identity.caller import OPERATOR, OPERATOR_ID, Caller, Grants, Via
 from hermes.identity.ids import from_cursor, new_id, to_cursor
 from hermes.identity.versions import version_key
 
@@ -180,8 +180,8 @@ async def test_changes_at_once_all_count(identity: Any) -> None:
 @pytest.mark.parametrize(
     ("maker", "asked", "given"),
     [
-        (None, None, ["*:read", "*:write"]),
-        (None, ["telegram:read"], ["telegram:read"]),
+        (OPERATOR, None, ["*:read", "*:write"]),
+        (OPERATOR, ["telegram:read"], ["telegram:read"]),
         (_with("*:read", "*:write"), None, ["*:read", "*:write"]),
         (_with("*:read"), ["telegram:read", "email:read"], ["email:read", "telegram:read"]),
         (_with("telegram:read"), None, ["telegram:read"]),
@@ -190,16 +190,16 @@ async def test_changes_at_once_all_count(identity: Any) -> None:
         (_with("telegram:read"), ["email:read"], NotGranted),
         (_with("telegram:read", "email:read", "obsidian:read"), ["*:read"], NotGranted),
         (_with("*:read"), ["*:write"], NotGranted),
-        (None, [], InvalidArguments),
-        (None, ["telegram"], InvalidArguments),
-        (None, ["telegram:"], InvalidArguments),
-        (None, ["telegram:admin"], InvalidArguments),
-        (None, [":read"], InvalidArguments),
-        (None, ["myspace:read"], InvalidArguments),
-        (None, ["telegram:read:write"], InvalidArguments),
+        (OPERATOR, [], InvalidArguments),
+        (OPERATOR, ["telegram"], InvalidArguments),
+        (OPERATOR, ["telegram:"], InvalidArguments),
+        (OPERATOR, ["telegram:admin"], InvalidArguments),
+        (OPERATOR, [":read"], InvalidArguments),
+        (OPERATOR, ["myspace:read"], InvalidArguments),
+        (OPERATOR, ["telegram:read:write"], InvalidArguments),
     ],
 )
-async def test_grants_of_a_new_key(identity: Any, maker: Caller | None, asked: Any, given: Any) -> None:
+async def test_grants_of_a_new_key(identity: Any, maker: Caller, asked: Any, given: Any) -> None:
     who = (await identity.customers.create("ada@example.com")).row.id
     if isinstance(given, list):
         made = await identity.api_keys.create(who, "a key", asked, by=maker)

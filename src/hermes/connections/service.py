@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import structlog
 from pydantic import ValidationError
@@ -15,6 +15,7 @@ from hermes.connections.names import LABEL, LABEL_RULE
 from hermes.connections.probing import Prober, read_credentials
 from hermes.connections.store import CredentialStore, RoutingTaken
 from hermes.errors import Conflict, HermesError, InvalidArguments, NotFound, NotGranted
+from hermes.identity.actions import ActionAudit, ActionOutcome, audit_action
 from hermes.identity.caller import OPERATOR_ID, Caller
 from hermes.platforms.base import DEFAULT_ACCOUNT, Env
 from hermes.platforms.catalog import AnyPlatform, Catalog
@@ -26,20 +27,6 @@ DISCONNECT = "connection.disconnect"
 log = structlog.get_logger(__name__)
 
 
-class AuditWriter(Protocol):
-    """Leaves a line in the customer's trail."""
-
-    async def record(
-        self,
-        customer_id: str,
-        caller: Caller,
-        action: str,
-        platform: str,
-        account: str | None,
-        outcome: Literal["success", "error", "denied"],
-    ) -> None: ...
-
-
 class Connections:
     """What can be done with linked accounts. A caller acts on those of `caller.customer_id`, and on nobody else's."""
 
@@ -48,7 +35,7 @@ class Connections:
         catalog: Catalog,
         store: CredentialStore,
         prober: Prober,
-        audit: AuditWriter,
+        audit: ActionAudit,
         settings: Settings,
         *,
         plan_includes: Callable[[Caller, str], bool],
@@ -212,14 +199,8 @@ class Connections:
             found += [Connection(OPERATOR_ID, platform.id, label, status, last_error=error) for label in labels]
         return found
 
-    async def _record(
-        self, caller: Caller, action: str, platform: str, label: str, outcome: Literal["success", "error", "denied"]
-    ) -> None:
-        try:
-            await self._audit.record(caller.customer_id, caller, action, platform, label, outcome)
-        except (RedisError, TimeoutError):
-            # What was done is done: saying that it failed would be the greater lie.
-            log.error("action_not_audited", customer_id=caller.customer_id, action=action, outcome=outcome)
+    async def _record(self, caller: Caller, action: str, platform: str, label: str, outcome: ActionOutcome) -> None:
+        await audit_action(self._audit, caller.customer_id, caller, action, label, outcome, platform=platform)
 
 
 def _check_label(label: str) -> None:

@@ -16,13 +16,20 @@ class ActionTrail:
         self._admissions = admissions
 
     async def record(
-        self, customer_id: str, caller: Caller, action: str, platform: str, account: str | None, outcome: Outcome
+        self,
+        customer_id: str,
+        caller: Caller,
+        action: str,
+        account: str | None = None,
+        outcome: Outcome = "success",
+        **details: str,
     ) -> None:
         """Write the line.
 
         Args:
             action: what was done, e.g. `connection.connect`; stands where a call has its tool.
             caller: who did it; the operator acting for the customer shows as the operator.
+            details: names and ids; they stand where a call has its arguments.
         """
         now = self._admissions.now()
         call_id = new_call_id()
@@ -32,14 +39,14 @@ class ActionTrail:
             "caller": {"kind": caller.kind, "id": caller.key_id, "client": caller.client},
             "tool": action,
             "account": account,
-            "arguments": {"platform": platform},
+            "arguments": details,
             "request_id": None,
         }
         call = Call(
             id=call_id,
             customer_id=customer_id,
             tool=action,
-            platform=platform,
+            platform=details.get("platform", ""),
             month=month_of(now),
             counted=False,
             audit_days=plan_of(caller.plan).audit_days,

@@ -80,6 +80,14 @@ class Caller:
         """The operator using the environment's own credentials: no plan, no quota."""
         return self.customer_id == OPERATOR_ID
 
-    @property
-    def is_operator(self) -> bool:
-        return self.kind == "operator" or self.role == "admin"
+
+OPERATOR = Caller(
+    kind="operator",
+    customer_id=OPERATOR_ID,
+    via=Via.OPERATOR_KEY,
+    key_id=OPERATOR_ID,
+    grants=Grants.everything(),
+    plan="operator",
+    role="admin",
+)
+"""Whoever holds MCP_API_KEY, or runs commands on the server."""

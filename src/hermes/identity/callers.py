@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, or_, select, update
 
 from hermes.errors import NotAuthenticated, NotFound, Suspended
 from hermes.identity.api_key import PREFIX, digest_of, is_well_formed
-from hermes.identity.caller import OPERATOR_ID, Caller, Grants, Via
+from hermes.identity.caller import OPERATOR, Caller, Grants, Via
 from hermes.identity.key_cache import KeyCache, KnownKey
 from hermes.identity.memory import Background, Memory, SingleFlight
 from hermes.identity.models import ApiKey, Customer
@@ -66,15 +66,6 @@ class Callers:
         self._public_url = settings.public_url
         operator_key = settings.mcp_api_key
         self._operator_digest = digest_of(operator_key.get_secret_value()) if operator_key else None
-        self._operator = Caller(
-            kind="operator",
-            customer_id=OPERATOR_ID,
-            via=Via.OPERATOR_KEY,
-            key_id=OPERATOR_ID,
-            grants=Grants.everything(),
-            plan="operator",
-            role="admin",
-        )
         self._memory: Memory[bytes, tuple[Caller, bool]] = Memory(_MEMORY_SIZE, clock)
         self._refused: Memory[bytes, bool] = Memory(_REFUSED_SIZE, clock)
         self._look_ups: SingleFlight[bytes, tuple[Caller, bool] | None] = SingleFlight(MEMORY_SECONDS, clock)
@@ -84,7 +75,7 @@ class Callers:
     @property
     def operator(self) -> Caller:
         """The operator's own caller, for commands that run beside the server: single-user mode."""
-        return self._operator
+        return OPERATOR
 
     async def verify(self, token: str) -> Caller | None:
         """The caller that an operator's or customer's key stands for; none if the text is no such key.
@@ -95,7 +86,7 @@ class Callers:
         """
         digest = digest_of(token)
         if self._operator_digest is not None and hmac.compare_digest(digest, self._operator_digest):
-            return self._operator
+            return OPERATOR
         remembered = self._memory.get(digest)
         if remembered is None:
             if not token.startswith(PREFIX):

@@ -83,9 +83,11 @@ def _customers_router(doors: Doors, customers: Customers) -> APIRouter:
         return CustomerPage.of(await customers.page(cursor=cursor, limit=limit))
 
     @router.post("", status_code=status.HTTP_201_CREATED)
-    async def create_customer(wanted: CustomerRequest, response: Response) -> NewCustomerView:
+    async def create_customer(
+        caller: Annotated[Caller, Depends(doors.operator_only)], wanted: CustomerRequest, response: Response
+    ) -> NewCustomerView:
         """Make a customer and a first API key. The answer is the only time that the key is shown."""
-        new = await customers.create(wanted.email, wanted.plan, wanted.role)
+        new = await customers.create(wanted.email, wanted.plan, wanted.role, by=caller)
         response.headers["location"] = f"/api/admin/customers/{new.row.id}"
         response.headers["cache-control"] = "no-store"
         return NewCustomerView.made(new)
@@ -96,19 +98,19 @@ def _customers_router(doors: Doors, customers: Customers) -> APIRouter:
         return CustomerView.of(await customers.get(customer_id))
 
     @router.post("/{customer_id}/suspend")
-    async def suspend_customer(customer_id: str) -> CustomerView:
+    async def suspend_customer(caller: Annotated[Caller, Depends(doors.acting_for)]) -> CustomerView:
         """Refuse everything that is called for a customer; within five seconds everywhere."""
-        return CustomerView.of(await customers.suspend(customer_id))
+        return CustomerView.of(await customers.suspend(caller.customer_id, by=caller))
 
     @router.post("/{customer_id}/resume")
-    async def resume_customer(customer_id: str) -> CustomerView:
+    async def resume_customer(caller: Annotated[Caller, Depends(doors.acting_for)]) -> CustomerView:
         """Undo a suspension."""
-        return CustomerView.of(await customers.resume(customer_id))
+        return CustomerView.of(await customers.resume(caller.customer_id, by=caller))
 
     @router.put("/{customer_id}/plan")
-    async def set_plan(customer_id: str, wanted: PlanRequest) -> CustomerView:
+    async def set_plan(caller: Annotated[Caller, Depends(doors.acting_for)], wanted: PlanRequest) -> CustomerView:
         """Put a customer on another plan."""
-        return CustomerView.of(await customers.set_plan(customer_id, wanted.plan))
+        return CustomerView.of(await customers.set_plan(caller.customer_id, wanted.plan, by=caller))
 
     return router
 

@@ -12,8 +12,9 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hermes.errors import Conflict, NotFound
+from hermes.identity.actions import ActionAudit, audit_action
 from hermes.identity.api_key import HINT_LENGTH, digest_of, generate_api_key
-from hermes.identity.caller import Caller, Grants
+from hermes.identity.caller import OPERATOR, Caller, Grants
 from hermes.identity.checks import (
     check_email,
     check_grants,
@@ -65,12 +66,19 @@ class NewCustomer:
 class Customers:
     """The tenants. Everything here is for operators."""
 
-    def __init__(self, database: Database, versions: Versions) -> None:
+    def __init__(self, database: Database, versions: Versions, audit: ActionAudit) -> None:
         self._database = database
         self._versions = versions
+        self._audit = audit
 
     async def create(
-        self, email: str, plan: str = "free", role: str = "customer", *, password: SecretStr | None = None
+        self,
+        email: str,
+        plan: str = "free",
+        role: str = "customer",
+        *,
+        password: SecretStr | None = None,
+        by: Caller = OPERATOR,
     ) -> NewCustomer:
         """Make a customer and a first API key.
 
@@ -99,6 +107,7 @@ class Customers:
                 raise Conflict(f"There is a customer with the address {address} already.")
             session.add(key.row)
             change.version = customer.version
+        await audit_action(self._audit, customer.id, by, "customer.create", plan=customer.plan, role=customer.role)
         return NewCustomer(customer, key)
 
     async def get(self, customer_id: str) -> Customer:
@@ -138,23 +147,23 @@ class Customers:
         async with self._database.reading() as session:
             return _page(list(await session.scalars(query)), wanted)
 
-    async def suspend(self, customer_id: str) -> Customer:
+    async def suspend(self, customer_id: str, *, by: Caller = OPERATOR) -> Customer:
         """Refuse everything that is called for the customer. Effective everywhere within five seconds.
 
         Raises:
             NotFound: there is no such customer.
         """
-        return await self._set_status(customer_id, "suspended")
+        return await self._set_status(customer_id, "suspended", "customer.suspend", by)
 
-    async def resume(self, customer_id: str) -> Customer:
+    async def resume(self, customer_id: str, *, by: Caller = OPERATOR) -> Customer:
         """Undo `suspend`.
 
         Raises:
             NotFound: there is no such customer.
         """
-        return await self._set_status(customer_id, "active")
+        return await self._set_status(customer_id, "active", "customer.resume", by)
 
-    async def set_plan(self, customer_id: str, plan: str) -> Customer:
+    async def set_plan(self, customer_id: str, plan: str, *, by: Caller = OPERATOR) -> Customer:
         """Put the customer on another plan. Effective everywhere within five seconds.
 
         Raises:
@@ -169,9 +178,10 @@ class Customers:
             )
             customer = await _customer(session, customer_id)
             change.version = customer.version
+        await audit_action(self._audit, customer_id, by, "customer.set_plan", plan=name)
         return customer
 
-    async def _set_status(self, customer_id: str, status: Status) -> Customer:
+    async def _set_status(self, customer_id: str, status: Status, action: str, by: Caller) -> Customer:
         async with self._versions.change(customer_id) as change, self._database.session() as session:
             renewed = {Customer.status: status, Customer.version: Customer.version + 1}
             await session.execute(
@@ -179,30 +189,32 @@ class Customers:
             )
             customer = await _customer(session, customer_id)
             change.version = customer.version
+        await audit_action(self._audit, customer_id, by, action)
         return customer
 
 
 class ApiKeys:
     """The keys of one customer at a time."""
 
-    def __init__(self, database: Database, versions: Versions, platforms: Collection[str]) -> None:
+    def __init__(self, database: Database, versions: Versions, audit: ActionAudit, platforms: Collection[str]) -> None:
         """
         Args:
             platforms: ids of the platforms that a grant may name.
         """
         self._database = database
         self._versions = versions
+        self._audit = audit
         self._platforms = frozenset(platforms)
 
     async def create(
-        self, customer_id: str, name: str, grants: Iterable[str] | None = None, *, by: Caller | None = None
+        self, customer_id: str, name: str, grants: Iterable[str] | None = None, *, by: Caller = OPERATOR
     ) -> NewKey:
         """Make a key.
 
         Args:
             name: by which a person recognises it, 1 to 64 characters.
             grants: words as `telegram:read`, `*:write`; none: all that its maker has.
-            by: who makes it (none: an operator at the command line); a key never gets grants that its maker lacks.
+            by: who makes it; a key never gets grants that its maker lacks.
 
         Raises:
             InvalidArguments: the name or a grant is not acceptable.
@@ -210,9 +222,8 @@ class ApiKeys:
             NotFound: there is no such customer.
             Conflict: the customer has as many keys as are allowed.
         """
-        maker = by.grants if by is not None else Grants.everything()
-        asked = check_grants(grants, self._platforms) if grants is not None else maker
-        require_covered(maker, asked, "give")
+        asked = check_grants(grants, self._platforms) if grants is not None else by.grants
+        require_covered(by.grants, asked, "give")
         key = _new_key(customer_id, check_key_name(name), asked.words())
         mine = (ApiKey.customer_id == customer_id, ApiKey.revoked_at.is_(None))
         async with self._database.session() as session:
@@ -220,6 +231,9 @@ class ApiKeys:
             if (await session.scalar(select(func.count()).select_from(ApiKey).where(*mine)) or 0) >= MOST_KEYS:
                 raise Conflict(f"This customer has {MOST_KEYS} keys, the most there can be; revoke one first.")
             session.add(key.row)
+        await audit_action(
+            self._audit, customer_id, by, "api_key.create", key=key.row.id, grants=" ".join(key.row.grants)
+        )
         return key
 
     async def get(self, customer_id: str, key_id: str) -> ApiKey:
@@ -251,11 +265,11 @@ class ApiKeys:
         async with self._database.reading() as session:
             return _page(list(await session.scalars(query)), wanted)
 
-    async def revoke(self, customer_id: str, key_id: str, *, by: Caller | None = None) -> None:
+    async def revoke(self, customer_id: str, key_id: str, *, by: Caller = OPERATOR) -> None:
         """End a key. Effective everywhere within five seconds. Revoking it again changes nothing.
 
         Args:
-            by: who revokes it (none: an operator at the command line).
+            by: who revokes it.
 
         Raises:
             NotFound: the customer has no such key.
@@ -264,8 +278,7 @@ class ApiKeys:
         mine = (ApiKey.customer_id == customer_id, ApiKey.id == key_id)
         async with self._versions.change(customer_id) as change, self._database.session() as session:
             key = await _key(session, customer_id, key_id)
-            if by is not None:
-                require_covered(by.grants, Grants.parse(key.grants), "revoke")
+            require_covered(by.grants, Grants.parse(key.grants), "revoke")
             if key.revoked_at is None:
                 # counted first: the customer's row is locked before the key's, so two changes cannot wait crosswise
                 await session.execute(
@@ -275,6 +288,7 @@ class ApiKeys:
                     update(ApiKey).where(*mine, ApiKey.revoked_at.is_(None)).values(revoked_at=datetime.now(UTC))
                 )
             change.version = (await _customer(session, customer_id)).version
+        await audit_action(self._audit, customer_id, by, "api_key.revoke", key=key_id)
 
 
 def _new_key(customer_id: str, name: str, grants: list[str]) -> NewKey:

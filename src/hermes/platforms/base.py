@@ -228,6 +228,7 @@ class Tool:
         redactions: argument name → how it is audited.
         timeout: seconds until the call is given up.
         over_http: whether everything it does is requests to the platform's API (not files, not mail).
+        open_world: whether it touches a world of other people.
         long: it may take minutes; its steps are kept, and it can run as a task.
     """
 
@@ -243,6 +244,7 @@ class Tool:
     redactions: Mapping[str, Redaction]
     timeout: float
     over_http: bool
+    open_world: bool
     long: bool
     arguments_model: type[BaseModel]
     function: ToolFunction = field(repr=False)
@@ -291,6 +293,7 @@ class Platform(Generic[C, A]):
         settings: tuple[Setting, ...] = (),
         accounts_from_environ: Callable[[Settings], Mapping[str, C]] | None = None,
         check_settings: Callable[[Settings], None] | None = None,
+        open_world: bool = True,
     ) -> None:
         """Declare a platform.
 
@@ -306,6 +309,7 @@ class Platform(Generic[C, A]):
             accounts_from_environ: label → credentials of single-user mode; default: the fields' `Env` marks, as one
                 account called `default`.
             check_settings: called at start; raises `SettingsError` when the platform cannot work with them.
+            open_world: whether its tools touch a world of other people (MCP's openWorldHint).
         """
         self.id = platform_id
         self.title = title
@@ -319,6 +323,7 @@ class Platform(Generic[C, A]):
         self.probe_function: Probe | None = None
         self._accounts_from_environ = accounts_from_environ
         self._check_settings = check_settings
+        self.open_world = open_world
 
     def probe(self, function: Callable[[A], Awaitable[Account]]) -> Callable[[A], Awaitable[Account]]:
         """Register the cheap call that proves a credential works and says whose it is."""
@@ -339,9 +344,7 @@ class Platform(Generic[C, A]):
         """
 
         def register(function: F) -> F:
-            tool = _build_tool(
-                self.id, function, effect, rest, title, timeout, over_http=bool(self.base_url), long=long
-            )
+            tool = _build_tool(self, function, effect, rest, title, timeout, long=long)
             self.tools[function.__name__] = tool
             return function
 
@@ -380,17 +383,16 @@ class Platform(Generic[C, A]):
 
 
 def _build_tool(
-    platform_id: str,
+    platform: Platform[Any, Any],
     function: ToolFunction,
     effect: Effect,
     rest: str,
     title: str | None,
     timeout: float,
     *,
-    over_http: bool,
     long: bool,
 ) -> Tool:
-    name = f"{platform_id}_{function.__name__}"
+    name = f"{platform.id}_{function.__name__}"
     hints = get_type_hints(function, include_extras=True)
     parameters = list(inspect.signature(function).parameters.values())[1:]
     wants_context = next((p.name for p in parameters if hints[p.name] is ToolContext), None)
@@ -406,17 +408,18 @@ def _build_tool(
     method, path = rest.split(" ")
     return Tool(
         name=name,
-        platform=platform_id,
+        platform=platform.id,
         title=title or function.__name__.replace("_", " ").capitalize(),
         description=_first_paragraph(function),
         effect=effect,
         rest_method=method,
-        rest_path=f"/api/{platform_id}{path}",
+        rest_path=f"/api/{platform.id}{path}",
         input_schema=input_schema(model),
         output_schema=output_schema(result),
         redactions={field_name: _redaction(hints[field_name]) for field_name in fields},
         timeout=timeout,
-        over_http=over_http,
+        over_http=bool(platform.base_url),
+        open_world=platform.open_world,
         long=long,
         arguments_model=model,
         function=function,

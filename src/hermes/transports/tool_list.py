@@ -23,8 +23,6 @@ TTL_MS: Final = 5_000
 """As long as a revoked grant may be remembered (design.md, section 4)."""
 
 _REMEMBERED: Final = 256
-_CLOSED_WORLD: Final = frozenset({"obsidian"})
-"""Platforms whose tools reach nobody else: the vault is the customer's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ def hints(tool: Tool) -> dict[str, bool]:
         "destructiveHint": tool.effect in (Effect.UPDATE, Effect.DELETE),
         # An update may be an append, so only what is certainly harmless to repeat says so.
         "idempotentHint": reads or tool.effect is Effect.DELETE,
-        "openWorldHint": tool.platform not in _CLOSED_WORLD,
+        "openWorldHint": tool.open_world,
     }
 
 

@@ -84,6 +84,7 @@ obsidian = Platform(
     open=_Opener(),
     accounts_from_environ=_operators_vault,
     check_settings=check_folders,
+    open_world=False,
 )
 
 
