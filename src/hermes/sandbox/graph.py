@@ -288,12 +288,13 @@ def page(items: Sequence[Mapping[str, Any]], call: GraphCall, base: str) -> dict
     if not items:
         return answer
     after = _cursor(end, gap=not gap)
-    answer["paging"] = {"cursors": {"before": _cursor(start, gap=False), "after": after}}
+    paging: dict[str, Any] = {"cursors": {"before": _cursor(start, gap=False), "after": after}}
     if end < len(items):
         query = {name: value for name, value in call.args.items() if name not in ("after", "before", "access_token")}
         query |= {"limit": limit, "after": after, "access_token": call.token}
         path = "/".join((call.version, *call.parts))
-        answer["paging"]["next"] = f"{base}/{path}?{urlencode(query)}"
+        paging["next"] = f"{base}/{path}?{urlencode(query)}"
+    answer["paging"] = paging
     return answer
 
 
