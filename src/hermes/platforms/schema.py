@@ -28,7 +28,8 @@ def output_schema(model: type[BaseModel]) -> Schema:
     schema = _inline(model.model_json_schema(mode="serialization"))
     schema.pop("description", None)
     schema.setdefault("properties", {})
-    return _without_null(schema)
+    result: Schema = _without_null(schema)
+    return result
 
 
 def _inline(schema: Schema) -> Schema:
