@@ -1,21 +1,53 @@
-"""hermes as people run it: a process of its own, on a data folder of its own, with the sandbox."""
+"""hermes as people run it: a process of its own, on a data folder of its own, with the sandbox in it or beside it."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
+from redis import Redis
 
 _READY = re.compile(r"hermes is ready at (\S+)")
 _SANDBOX = re.compile(r"Sandbox\s+(\S+?)/? ")
+_LAST_LINES = ("An MCP client", "For other people", "Log in with")
 _START_SECONDS = 60
+_LOOK_EVERY = 0.02
+_MCP_HEADERS = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-11-25"}
+_ALL = 10_000
+
+
+def running(pid: int) -> bool:
+    """Whether a process lives (one that has ended and was not waited for does not)."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return bool(state.strip()) and not state.strip().startswith("Z")
+
+
+def _descendants(pid: int) -> dict[int, str]:
+    """Process id → command of everything that a process started."""
+    table = subprocess.run(
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,command="], capture_output=True, text=True, check=True
+    ).stdout
+    rows = [line.split(None, 2) for line in table.splitlines()]
+    found: dict[int, str] = {}
+    wanted = {pid}
+    while wanted:
+        children = {int(row[0]): row[2] for row in rows if len(row) == 3 and int(row[1]) in wanted}
+        found |= children
+        wanted = set(children)
+    return found
 
 
 class Hermes:
@@ -37,6 +69,7 @@ class Hermes:
         command = [sys.executable, "-m", "hermes", "serve", "--port", "0", "--data-dir", str(self.data_dir)]
         sandbox = ["--sandbox", "--sandbox-port", "0"] if "--live" not in self._arguments else []
         rest = [argument for argument in self._arguments if argument != "--live"]
+        self.url = ""
         self._process = subprocess.Popen(
             [*command, *sandbox, *rest],
             stdout=subprocess.PIPE,
@@ -58,7 +91,7 @@ class Hermes:
                 self.url = found[1]
             if found := _SANDBOX.search(line):
                 self.sandbox = found[1]
-            if line.startswith("An MCP client") or "docs/settings.md" in line or "For other people" in line:
+            if line.strip().startswith(_LAST_LINES):
                 self._ready.set()
         self._ready.set()
 
@@ -77,6 +110,30 @@ class Hermes:
         found = re.search(r"MCP_API_KEY=(\S+)", (self.data_dir / "secrets.env").read_text())
         assert found
         return found[1]
+
+    @property
+    def valkey_pid(self) -> int:
+        """The embedded Valkey's process; 0 while there is none."""
+        return next((pid for pid, command in _descendants(self.pid).items() if "valkey-server" in command), 0)
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """The processes of `--workers`."""
+        return [pid for pid, command in _descendants(self.pid).items() if "serve-child" in command]
+
+    def redis(self) -> Redis:
+        """A client of the embedded Valkey."""
+        return Redis(unix_socket_path=(self.data_dir / "valkey.socket").read_text(), decode_responses=True)
+
+    def tell(self, number: signal.Signals) -> None:
+        """Send a signal and do not wait."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait until it has ended; returns its exit status."""
+        assert self._process is not None
+        return self._process.wait(40)
 
     def kill(self) -> None:
         """kill -9, and wait until the process is gone."""
@@ -112,6 +169,187 @@ def _clean_environ() -> dict[str, str]:
     """The environment without anything that would change hermes' settings."""
     kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "PYTHONPATH", "COVERAGE_PROCESS_START")
     return {name: value for name, value in os.environ.items() if name in kept}
+
+
+class Sandbox:
+    """A `hermes sandbox` process, whose record of what was sent outlives any hermes."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self._port}"
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "hermes", "sandbox", "--port", str(self._port)], cwd=folder, env=_clean_environ(),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._answers():
+            assert self._process.poll() is None, "the sandbox did not start"
+            assert time.monotonic() < deadline, "the sandbox does not answer"
+            time.sleep(_LOOK_EVERY)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Settings of a live hermes whose platforms are this sandbox's."""
+        return {
+            "TELEGRAM_API_BASE_URL": f"{self.url}/telegram",
+            "WHATSAPP_API_BASE_URL": f"{self.url}/whatsapp",
+            "META_APP_SECRET": "sandbox-app-secret",
+            "WHATSAPP_VERIFY_TOKEN": "sandbox-verify-token",
+        }
+
+    async def sent(self, http: aiohttp.ClientSession) -> list[dict[str, Any]]:
+        """The messages it was sent, at most the last ten thousand."""
+        async with http.get(f"{self.url}/_sandbox/messages", params={"limit": _ALL}) as response:
+            return [one for one in (await response.json())["messages"] if one["direction"] == "out"]
+
+    async def fail(self, http: aiohttp.ClientSession, **failure: Any) -> None:
+        """Switch a failure on."""
+        async with http.post(f"{self.url}/_sandbox/failures", json=failure) as response:
+            assert response.status == 200, await response.text()
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self._port)) == 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a call answered: `success` or the error's code, and the call's id."""
+
+    code: str
+    call_id: str | None
+    data: dict[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Api:
+    """hermes' HTTP surface for one caller. The address is asked anew for every request: it changes with a restart."""
+
+    hermes: Hermes
+    http: aiohttp.ClientSession
+    key: str
+    customer_id: str = ""
+
+    async def request(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        """Status and JSON of an answer."""
+        sent = {"x-api-key": self.key, **headers}
+        async with self.http.request(method, self.hermes.url + path, json=body, headers=sent) as response:
+            text = await response.text()
+            return response.status, (await response.json(content_type=None) if text else None)
+
+    async def get(self, path: str) -> Any:
+        status, answer = await self.request("GET", path)
+        assert status == 200, answer
+        return answer
+
+    async def over_mcp(self, tool: str, arguments: dict[str, Any], idempotency_key: str | None = None) -> Answer:
+        """Call a tool over /mcp."""
+        meta = {"com.squaremcp/idempotency-key": idempotency_key} if idempotency_key else {}
+        params = {"name": tool, "arguments": arguments, "_meta": meta}
+        message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+        status, answer = await self.request("POST", "/mcp", message, **_MCP_HEADERS)
+        result = answer.get("result") if status == 200 else None
+        if result is None:
+            return Answer(f"http_{status}", None, answer)
+        if result["isError"]:
+            error = result["_meta"]["com.squaremcp/error"]
+            return Answer(error["code"], error.get("call_id"), error)
+        return Answer("success", result["_meta"]["com.squaremcp/call-id"], result["structuredContent"])
+
+    async def over_rest(self, path: str, arguments: dict[str, Any], idempotency_key: str | None = None) -> Answer:
+        """Call a tool by its route."""
+        headers = {"x-api-key": self.key} | ({"idempotency-key": idempotency_key} if idempotency_key else {})
+        async with self.http.post(self.hermes.url + path, json=arguments, headers=headers) as response:
+            answer = await response.json(content_type=None)
+            if response.status == 200:
+                return Answer("success", response.headers["x-call-id"], answer)
+            return Answer(answer.get("code", f"http_{response.status}"), answer.get("call_id"), answer)
+
+    async def send(self, text: str, idempotency_key: str | None = None, *, rest: bool = False) -> Answer:
+        """Send a Telegram message."""
+        arguments = {"chat_id": "987654321", "text": text}
+        if rest:
+            return await self.over_rest("/api/telegram/message", arguments, idempotency_key)
+        return await self.over_mcp("telegram_send_message", arguments, idempotency_key)
+
+    async def trail(self) -> list[dict[str, Any]]:
+        """The customer's whole audit trail, newest first."""
+        entries: list[dict[str, Any]] = []
+        cursor = ""
+        while True:
+            page = await self.get("/api/audit?limit=500" + cursor)
+            entries += page["entries"]
+            if not page.get("next_cursor"):
+                return entries
+            cursor = f"&cursor={page['next_cursor']}"
+
+    async def new_customer(self, name: str, plan: str = "enterprise") -> Api:
+        """For the operator: make a customer."""
+        wanted = {"email": f"{name}@example.com", "plan": plan}
+        status, made = await self.request("POST", "/api/admin/customers", wanted)
+        assert status == 201, made
+        return Api(self.hermes, self.http, made["api_key"], made["id"])
+
+    async def connect(self, platform: str, **credentials: str) -> None:
+        status, answer = await self.request("POST", f"/api/connect/{platform}", credentials)
+        assert status == 200, answer
+
+
+async def wait_until(met: Callable[[], Any | Awaitable[Any]], seconds: float, what: str) -> Any:
+    """Look until a condition is met, and return what it gave.
+
+    Raises:
+        AssertionError: it was not in time.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        found = met()
+        if isinstance(found, Awaitable):
+            found = await found
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        await asyncio.sleep(_LOOK_EVERY)
+
+
+@pytest.fixture
+def until() -> Callable[..., Awaitable[Any]]:
+    """`await until(condition, seconds, what)`."""
+    return wait_until
+
+
+@pytest.fixture
+def lives() -> Callable[[int], bool]:
+    """Whether a process lives."""
+    return running
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    """A client without limits of its own."""
+    timeout = aiohttp.ClientTimeout(total=60)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
+        yield session
+
+
+@pytest.fixture
+def api(http: aiohttp.ClientSession) -> Callable[..., Api]:
+    """`api(hermes, key)`: what a caller with that key may do; without a key, the operator."""
+    return lambda hermes, key=None: Api(hermes, http, key or hermes.operator_key)
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
+    """A sandbox in a process of its own."""
+    one = Sandbox(tmp_path)
+    yield one
+    one.close()
 
 
 @pytest.fixture
