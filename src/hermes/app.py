@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from hermes.audit.trail import Trail
 from hermes.billing import tasks as billing_tasks
@@ -32,6 +33,8 @@ from hermes.identity.authenticate import Authenticator
 from hermes.identity.callers import Callers
 from hermes.identity.service import ApiKeys, Customers
 from hermes.identity.versions import Versions
+from hermes.media.store import MediaStore
+from hermes.net.guarded import GuardedClient
 from hermes.net.upstream import Upstream
 from hermes.observability.metrics import Metrics
 from hermes.platforms.catalog import Catalog, load_catalog
@@ -65,6 +68,7 @@ class House:
     admissions: Admissions
     lookup: CallLookup
     trail: Trail
+    media: MediaStore
     ledger: UsageLedger
     quotas: Quotas
     inbound: InboundEvents
@@ -128,7 +132,8 @@ def build_house(settings: Settings, stores: Stores, catalog: Catalog) -> House:
     callers = Callers(database, redis, settings)
     routing = Routing(database, redis)
     inbound = InboundEvents(database, PhoneNumbers(routing), queue)
-    ports = Ports(message_statuses=inbound, leases=RedisLeases(redis))
+    media = MediaStore(database, keyring, GuardedClient(trusted=_trusted(settings)), settings.data_dir / "media")
+    ports = Ports(message_statuses=inbound, leases=RedisLeases(redis), media=media)
     admissions = Admissions(redis)
     actions = ActionTrail(admissions)
     ledger = UsageLedger(database, redis, consumer=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}")
@@ -160,6 +165,7 @@ def build_house(settings: Settings, stores: Stores, catalog: Catalog) -> House:
         admissions=admissions,
         lookup=CallLookup(redis, trail),
         trail=trail,
+        media=media,
         ledger=ledger,
         quotas=quotas,
         inbound=inbound,
@@ -175,6 +181,12 @@ def _register_jobs(house: House) -> None:
     webhook_tasks.register_tasks(house.queue, house.inbound)
     billing_tasks.register_tasks(house.queue, house.ledger)
     gateway_tasks.register_tasks(house.queue, house.admissions)
+
+
+def _trusted(settings: Settings) -> list[tuple[str, int]]:
+    """The stand-ins, whose files may be fetched although they answer on this machine."""
+    parts = urlsplit(settings.environ.get("SANDBOX_ORIGIN", ""))
+    return [(parts.hostname, parts.port)] if parts.hostname and parts.port else []
 
 
 def _sandbox_origin(folder: DataFolder | None, holder: Holder, sandbox: str | None) -> str | None:

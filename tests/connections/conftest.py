@@ -181,7 +181,7 @@ async def make_connections(
 ) -> AsyncIterator[Callable[[Settings], Connections]]:
     """A service for given settings; the plan `free` does not include WhatsApp."""
     upstream = Upstream()
-    ports = Ports(message_statuses=None, leases=None)  # type: ignore[arg-type]  # no platform here uses them
+    ports = Ports(message_statuses=None, leases=None, media=None)  # type: ignore[arg-type]  # no platform here uses them
 
     def make(settings: Settings) -> Connections:
         prober = Prober(upstream, settings, ports)

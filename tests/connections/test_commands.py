@@ -65,7 +65,7 @@ def cli(
         opened, client = Database(database.url.render_as_string(hide_password=False)), connect_redis(valkey.url)
         await verify_key_check(opened, current["keyring"])
         upstream = Upstream()
-        prober = Prober(upstream, toy_settings, Ports(None, None))  # type: ignore[arg-type]  # not used here
+        prober = Prober(upstream, toy_settings, Ports(None, None, None))  # type: ignore[arg-type]  # not used here
         store = CredentialStore(opened, client, current["keyring"])
         house = SimpleNamespace(
             stores=SimpleNamespace(database=opened, redis=client),

@@ -197,7 +197,7 @@ async def house(database: Database, redis: Redis, settings: Settings) -> AsyncIt
     upstream = Upstream()
     linked = Linked(store)
     ports = NoPorts()
-    accounts = Accounts(catalog, settings, store, linked, upstream, Ports(ports, ports), key_name=key_name)
+    accounts = Accounts(catalog, settings, store, linked, upstream, Ports(ports, ports, ports), key_name=key_name)
     gateway = Gateway(catalog, accounts, admissions, quotas, callers, Answers(keyring))
     trail = Trail(redis)
     yield House(

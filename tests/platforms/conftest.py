@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,10 +12,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from hermes.errors import HermesError
+from hermes.errors import HermesError, NotFound
+from hermes.media.rules import check_rules
 from hermes.net.upstream import BoundUpstream, Upstream
 from hermes.platforms.base import Account, ApiContext, Effect, Platform, ToolContext
-from hermes.platforms.ports import MessageStatus, Ports
+from hermes.platforms.ports import MediaRules, MessageStatus, Ports
 from hermes.sandbox.app import Sandbox
 from hermes.sandbox.failures import Failure, FailureKind
 from hermes.sandbox.server import RunningSandbox
@@ -49,12 +51,63 @@ class FakeLeases:
 
 
 @dataclass
+class FakeFile:
+    """A file in memory, as `Media.open` gives it."""
+
+    content: bytes
+    content_type: str
+    filename: str = "file"
+    width: int | None = None
+    height: int | None = None
+    seconds: float | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self.content)
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+    async def read(self, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        end = self.size if length is None else min(self.size, start + length)
+        for at in range(start, end, 65536):
+            yield self.content[at : min(at + 65536, end)]
+
+
+@dataclass
+class FakeMedia:
+    """Media in memory: `files` by handle or URL, for any customer; rules are checked as the real one does."""
+
+    files: dict[str, FakeFile] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def open(self, customer_id: str, source: str, rules: MediaRules, *, field: str) -> AsyncIterator[FakeFile]:
+        if source not in self.files:
+            raise NotFound(f"`{field}` names no file that is kept here")
+        check_rules(self.files[source], rules, field)
+        yield self.files[source]
+
+    async def hold(self, customer_id: str, source: str, rules: MediaRules, *, field: str) -> str:
+        async with self.open(customer_id, source, rules, field=field) as file:
+            handle = f"media_{file.sha256[:26]}"
+            self.files[handle] = file
+        return handle
+
+    async def keep(self, customer_id: str, content: AsyncIterator[bytes], *, filename: str, content_type: str) -> str:
+        handle = f"media_{len(self.files):026}"
+        self.files[handle] = FakeFile(b"".join([piece async for piece in content]), content_type, filename)
+        return handle
+
+
+@dataclass
 class PlatformBench:
     sandbox: Sandbox
     origin: str
     upstream: Upstream
     statuses: FakeStatuses = field(default_factory=FakeStatuses)
     leases: FakeLeases = field(default_factory=FakeLeases)
+    media: FakeMedia = field(default_factory=FakeMedia)
     settings: Settings = field(default_factory=Settings)
     http: BoundUpstream | None = None
 
@@ -70,7 +123,7 @@ class PlatformBench:
                 http=self.http,
                 base_url=f"{self.origin}/{platform.id}",
                 settings=self.settings,
-                ports=Ports(self.statuses, self.leases),
+                ports=Ports(self.statuses, self.leases, self.media),
             ),
             platform.credentials.model_validate(credentials),
         )

@@ -1,15 +1,16 @@
 """The HTTP client for URLs that customers or clients gave us: it reaches the public internet only.
 
 A host name is resolved once, every address it has must be public, and the connection goes to just these addresses; so
-a second answer of the name server changes nothing. Redirects are not followed and answers are not decompressed.
+a second answer of the name server changes nothing. Redirects are followed for streams only, each address
+checked like the first, and answers are not decompressed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
@@ -27,6 +28,7 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Host name and port → its addresses, as text. Raises OSError when it has none."""
 
 _PORTS = {"https": 443, "http": 80}
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _NOT_PUBLIC = "its host must be one that can be found on the public internet"
 
 
@@ -44,6 +46,20 @@ class GuardedResponse:
     headers: Mapping[str, str] = field(repr=False)
     content_type: str
     body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedStream:
+    """The head of an answer whose body is still to come.
+
+    Attributes:
+        content_type: as in `GuardedResponse`.
+        content: the body in small pieces, to be read once. Raises what `GuardedClient.stream` says.
+    """
+
+    status: int
+    content_type: str
+    content: AsyncIterator[bytes] = field(repr=False)
 
 
 async def system_resolve(host: str, port: int) -> Sequence[str]:
@@ -132,6 +148,50 @@ class GuardedClient:
             raise result
         return result
 
+    @asynccontextmanager
+    async def stream(
+        self,
+        url: str,
+        *,
+        name: str = "url",
+        max_bytes: int,
+        seconds: float,
+        idle_seconds: float = 30.0,
+        redirects: int = 3,
+    ) -> AsyncIterator[GuardedStream]:
+        """GET something large piece by piece. Redirects are followed, and each address is checked like the first.
+
+        Args:
+            url: the URL that someone gave us.
+            name: the argument that it came in, for errors.
+            max_bytes: of the body.
+            seconds: for all of it.
+            idle_seconds: without a further byte.
+            redirects: how many are followed.
+
+        Raises:
+            InvalidArguments: the URL, or one it leads to, is not allowed; `fields` says why.
+            PayloadTooLarge: the body is longer than `max_bytes`.
+            PlatformUnavailable: no complete answer in time.
+        """
+        deadline = asyncio.get_running_loop().time() + seconds
+        for _ in range(redirects + 1):
+            until = min(deadline, _soon(idle_seconds))
+            try:
+                async with asyncio.timeout_at(until):
+                    target, addresses = await self._target(url, name)
+            except TimeoutError:
+                raise _no_answer(name, "time-out") from None
+            async with _session(addresses) as session, await _head(session, target, name, until) as answer:
+                place = answer.headers.get("Location") if answer.status in _REDIRECTS else None
+                if place is None:
+                    pieces = _pieces(answer, name, max_bytes, deadline, idle_seconds)
+                    yield GuardedStream(answer.status, answer.content_type.lower(), pieces)
+                    return
+                url = _joined(target, place)
+        problem = f"it is redirected more than {redirects} times"
+        raise InvalidArguments(f"`{name}` cannot be used: {problem}.", fields=[{"field": name, "problem": problem}])
+
     async def _target(self, url: str, name: str) -> tuple[URL, Sequence[str]]:
         """The parsed URL and the checked addresses of its host."""
         try:
@@ -192,10 +252,49 @@ async def _receive(
     except (aiohttp.ClientError, OSError, ValueError) as error:
         return _no_answer(name, type(error).__name__)
     if content is None:
-        return PayloadTooLarge(
-            f"What `{name}` leads to is larger than {max_bytes:,} bytes, the most that is taken here."
-        )
+        return _too_large(name, max_bytes)
     return GuardedResponse(answer.status, answer.headers, answer.content_type.lower(), content)
+
+
+async def _head(session: aiohttp.ClientSession, url: URL, name: str, until: float) -> aiohttp.ClientResponse:
+    """The answer to a GET, its body not yet read."""
+    try:
+        async with asyncio.timeout_at(until):
+            return await session.get(url, allow_redirects=False)
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise _no_answer(name, type(error).__name__) from None
+
+
+async def _pieces(
+    answer: aiohttp.ClientResponse, name: str, max_bytes: int, deadline: float, idle_seconds: float
+) -> AsyncIterator[bytes]:
+    """The body of an answer, in time and within its limit."""
+    taken = 0
+    if (answer.content_length or 0) > max_bytes:
+        raise _too_large(name, max_bytes)
+    while True:
+        try:
+            async with asyncio.timeout_at(min(deadline, _soon(idle_seconds))):
+                piece = await answer.content.readany()
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise _no_answer(name, type(error).__name__) from None
+        if not piece:
+            return
+        taken += len(piece)
+        if taken > max_bytes:
+            raise _too_large(name, max_bytes)
+        yield piece
+
+
+def _soon(seconds: float) -> float:
+    return asyncio.get_running_loop().time() + seconds
+
+
+def _joined(url: URL, place: str) -> str:
+    """Where a redirect leads; an empty text, which is refused, when it cannot be read."""
+    with suppress(ValueError):
+        return str(url.join(URL(place)))
+    return ""
 
 
 class _Pinned(AbstractResolver):
@@ -246,6 +345,12 @@ def _session(addresses: Sequence[str]) -> aiohttp.ClientSession:
         headers={"User-Agent": "squaremcp-hermes", "Accept-Encoding": "identity"},
         auto_decompress=False,
         trust_env=False,
+    )
+
+
+def _too_large(name: str, max_bytes: int) -> PayloadTooLarge:
+    return PayloadTooLarge(
+        f"What `{name}` leads to is larger than {max_bytes:,} bytes, the most that is taken here.", nothing_sent=True
     )
 
 

@@ -129,6 +129,14 @@ class Media(Protocol):
         """
         ...
 
+    async def hold(self, customer_id: str, source: str, rules: MediaRules, *, field: str) -> str:
+        """A handle for `source`: a handle is checked and comes back; a URL is fetched, checked and kept.
+
+        For long calls, as a repeatable step: a call that is resumed then goes on with the very bytes it began with,
+        whatever the URL gives by now. Takes and raises the same as `open`.
+        """
+        ...
+
     async def keep(self, customer_id: str, content: AsyncIterator[bytes], *, filename: str, content_type: str) -> str:
         """Keep content for 24 hours and return its handle."""
         ...
@@ -140,3 +148,4 @@ class Ports:
 
     message_statuses: MessageStatuses
     leases: Leases
+    media: Media

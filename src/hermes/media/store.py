@@ -1,0 +1,383 @@
+"""Keeping media for a day, and opening it for a platform: by handle, or by a URL that is fetched now."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+import structlog
+from sqlalchemy import delete, func, select
+
+from hermes.crypto import Keyring, Undecryptable
+from hermes.errors import Internal, InvalidArguments, NotFound, PayloadTooLarge
+from hermes.identity.ids import new_id
+from hermes.media.content import Found, examine
+from hermes.media.models import MediaRow
+from hermes.media.names import clean_filename, clean_type
+from hermes.media.rules import check_rules, check_size
+from hermes.media.sealed import DamagedFile, FileCipher, SealedReader, SealedStream, SealedWriter
+from hermes.net.guarded import GuardedClient
+from hermes.platforms.ports import MediaFile, MediaRules
+from hermes.storage.sql import Database
+
+log = structlog.get_logger(__name__)
+
+HANDLE_PREFIX: Final = "media_"
+LIFETIME: Final = timedelta(hours=24)
+_FETCH_SECONDS: Final = 1800.0
+_KEY_BYTES: Final = 32
+_FETCHED: Final = "fetched"
+"""The folder of files that belong to a call under way and to no row. No customer's id looks like it."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptMedia:
+    """What is known of a kept file."""
+
+    id: str
+    filename: str
+    content_type: str
+    size: int
+    sha256: str
+    width: int | None
+    height: int | None
+    seconds: float | None
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedMedia:
+    """A file that can be read; implements `hermes.platforms.ports.MediaFile`."""
+
+    size: int
+    content_type: str
+    filename: str
+    sha256: str
+    width: int | None
+    height: int | None
+    seconds: float | None
+    reader: SealedReader = field(repr=False)
+
+    async def read(self, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes from `start`, at most `length` of them, in pieces of at most one mebibyte.
+
+        Raises:
+            Internal: the stored bytes are damaged or gone.
+        """
+        try:
+            async for piece in self.reader.read(start, length):
+                yield piece
+        except DamagedFile as error:
+            raise Internal(
+                "The stored file cannot be read any more; upload it again.", detail=str(error), nothing_sent=True
+            ) from None
+
+
+class MediaStore:
+    """Implements `hermes.platforms.ports.Media` over SQL and a folder of encrypted files."""
+
+    def __init__(
+        self,
+        database: Database,
+        keyring: Keyring,
+        guarded: GuardedClient,
+        folder: Path,
+        *,
+        now: Callable[[], float] = time.time,
+        examinations: int = 2,
+    ) -> None:
+        """Prepare; the folder is made when something is written.
+
+        Args:
+            guarded: fetches customers' URLs.
+            folder: where the files lie. With several replicas it must be one that all of them share.
+            examinations: files whose content is looked at at once; each takes a thread and a few mebibytes.
+        """
+        self._database = database
+        self._keyring = keyring
+        self._guarded = guarded
+        self._folder = folder
+        self._now = now
+        self._examining = asyncio.Semaphore(examinations)
+
+    def open(
+        self,
+        customer_id: str,
+        source: str,
+        rules: MediaRules,
+        *,
+        field: str,  # noqa: A002, RUF100  (the port's word)
+    ) -> AbstractAsyncContextManager[MediaFile]:
+        """See `hermes.platforms.ports.Media.open`."""
+        return self._open(customer_id, source, rules, field)
+
+    @asynccontextmanager
+    async def _open(self, customer_id: str, source: str, rules: MediaRules, name: str) -> AsyncIterator[MediaFile]:
+        if source.startswith(HANDLE_PREFIX):
+            opened = await self.kept(customer_id, source, name=name)
+            check_rules(opened, rules, name)
+            yield opened
+            return
+        writer, cipher, path = self._new_file(customer_id, new_id(_FETCHED), os.urandom(_KEY_BYTES), _FETCHED)
+        try:
+            found = await self._fetch(source, rules, name, writer, cipher, path)
+            yield _opened(found, writer, _name_of(source), SealedReader(path, cipher, writer.size))
+        finally:
+            await writer.abandon()
+
+    async def hold(self, customer_id: str, source: str, rules: MediaRules, *, field: str) -> str:
+        """See `hermes.platforms.ports.Media.hold`."""
+        if source.startswith(HANDLE_PREFIX):
+            async with self._open(customer_id, source, rules, field):
+                return source
+        media_id, key = new_id("media"), os.urandom(_KEY_BYTES)
+        writer, cipher, path = self._new_file(customer_id, media_id, key, customer_id)
+        try:
+            found = await self._fetch(source, rules, field, writer, cipher, path)
+            await self._record(customer_id, media_id, key, found, writer, _name_of(source), None)
+        except BaseException:
+            await writer.abandon()
+            raise
+        return media_id
+
+    async def keep(self, customer_id: str, content: AsyncIterator[bytes], *, filename: str, content_type: str) -> str:
+        """See `hermes.platforms.ports.Media.keep`."""
+        return (await self.take(customer_id, content, filename=filename, content_type=content_type)).id
+
+    async def take(
+        self,
+        customer_id: str,
+        content: AsyncIterator[bytes],
+        *,
+        filename: str,
+        content_type: str,
+        max_bytes: int | None = None,
+        max_total: int | None = None,
+    ) -> KeptMedia:
+        """Keep content for 24 hours.
+
+        Args:
+            filename: what the file is called; only its last part is used.
+            content_type: what whoever sends it says it is; photos and videos are told by their content.
+            max_bytes: most bytes of this file.
+            max_total: most bytes that the customer may have here at once.
+
+        Raises:
+            PayloadTooLarge: one of the two is exceeded; nothing is kept.
+            InvalidArguments: it is said to be a photo or video and is none that can be read.
+        """
+        media_id, key = new_id("media"), os.urandom(_KEY_BYTES)
+        writer, cipher, path = self._new_file(customer_id, media_id, key, customer_id)
+        try:
+            async for piece in content:
+                _refuse_longer(writer.size + len(piece), max_bytes)
+                await writer.write(piece)
+            await writer.finish()
+            found = await self._examine(SealedReader(path, cipher, writer.size), clean_type(content_type), "file")
+            return await self._record(customer_id, media_id, key, found, writer, filename, max_total)
+        except BaseException:
+            await writer.abandon()
+            raise
+
+    async def describe(self, customer_id: str, handle: str) -> KeptMedia:
+        """What is known of the customer's file.
+
+        Raises:
+            NotFound: the customer has no such file, or it expired.
+        """
+        return _kept(await self._row(customer_id, handle))
+
+    async def kept(self, customer_id: str, handle: str, *, name: str = "handle") -> OpenedMedia:
+        """The customer's file, to be read.
+
+        Raises:
+            NotFound: the customer has no such file, or it expired.
+        """
+        row = await self._row(customer_id, handle, name)
+        try:
+            key = self._keyring.open(row.sealed_key, _key_name(customer_id, row.id))
+        except Undecryptable as error:
+            log.error("media_key_does_not_open", media_id=row.id, reason=error.reason)
+            raise Internal("The stored file cannot be read any more; upload it again.", nothing_sent=True) from None
+        reader = SealedReader(self._path(customer_id, row.id), FileCipher(key, customer_id, row.id), row.size)
+        return OpenedMedia(
+            row.size, row.content_type, row.filename, row.sha256, row.width, row.height, row.seconds, reader
+        )
+
+    async def delete(self, customer_id: str, handle: str) -> None:
+        """Delete the customer's file now.
+
+        Raises:
+            NotFound: the customer has no such file, or it expired.
+        """
+        row = await self._row(customer_id, handle)
+        await self._remove(row.customer_id, row.id)
+
+    async def sweep(self, batch: int = 200) -> int:
+        """For operators: delete what has expired, of all customers, and what dead processes left behind.
+
+        Returns:
+            How many kept files were deleted.
+        """
+        removed = 0
+        now = self._moment()
+        while True:
+            async with self._database.reading() as session:
+                expired = select(MediaRow.customer_id, MediaRow.id).where(MediaRow.expires_at <= now).limit(batch)
+                rows = (await session.execute(expired)).all()
+            for customer_id, media_id in rows:
+                await self._remove(customer_id, media_id)
+            removed += len(rows)
+            if len(rows) < batch:
+                break
+        await asyncio.to_thread(self._remove_orphans, self._now() - 2 * LIFETIME.total_seconds())
+        return removed
+
+    async def _fetch(
+        self, url: str, rules: MediaRules, name: str, writer: SealedWriter, cipher: FileCipher, path: Path
+    ) -> Found:
+        async with self._guarded.stream(url, name=name, max_bytes=rules.max_bytes, seconds=_FETCH_SECONDS) as answer:
+            if answer.status != 200:
+                problem = f"the address answered {answer.status} instead of a file"
+                raise InvalidArguments(
+                    f"`{name}` cannot be used: {problem}.", fields=[{"field": name, "problem": problem}]
+                )
+            async for piece in answer.content:
+                await writer.write(piece)
+        await writer.finish()
+        found = await self._examine(SealedReader(path, cipher, writer.size), answer.content_type, name)
+        opened = _opened(found, writer, _name_of(url), SealedReader(path, cipher, writer.size))
+        check_size(opened.size, rules, name)
+        check_rules(opened, rules, name)
+        return found
+
+    async def _examine(self, reader: SealedReader, said: str, name: str) -> Found:
+        async with self._examining:
+            return await asyncio.to_thread(examine, BufferedReader(SealedStream(reader)), reader.size, said, name)
+
+    async def _record(
+        self,
+        customer_id: str,
+        media_id: str,
+        key: bytes,
+        found: Found,
+        writer: SealedWriter,
+        filename: str,
+        max_total: int | None,
+    ) -> KeptMedia:
+        now = self._moment()
+        row = MediaRow(
+            id=media_id,
+            customer_id=customer_id,
+            filename=clean_filename(filename),
+            content_type=found.content_type,
+            size=writer.size,
+            sha256=writer.sha256,
+            width=found.width,
+            height=found.height,
+            seconds=found.seconds,
+            sealed_key=self._keyring.seal(key, _key_name(customer_id, media_id)),
+            created_at=now,
+            expires_at=now + LIFETIME,
+        )
+        async with self._database.session() as session:
+            if max_total is not None:
+                total = select(func.coalesce(func.sum(MediaRow.size), 0)).where(
+                    MediaRow.customer_id == customer_id, MediaRow.expires_at > now
+                )
+                used = int(await session.scalar(total) or 0)
+                if used + writer.size > max_total:
+                    raise PayloadTooLarge(
+                        f"Together with the files that are kept already ({used:,} bytes) this would be more than "
+                        f"{max_total:,} bytes. Delete some, or wait until they expire.",
+                        limit_bytes=max_total,
+                    )
+            session.add(row)
+        return _kept(row)
+
+    async def _row(self, customer_id: str, handle: str, name: str = "handle") -> MediaRow:
+        wanted = select(MediaRow).where(
+            MediaRow.customer_id == customer_id, MediaRow.id == handle[:64], MediaRow.expires_at > self._moment()
+        )
+        async with self._database.reading() as session:
+            row = await session.scalar(wanted)
+        if row is None:
+            raise NotFound(
+                f"`{name}` names no file that is kept here; files are kept for 24 hours. Upload it again.",
+                nothing_sent=True,
+            )
+        return row
+
+    async def _remove(self, customer_id: str, media_id: str) -> None:
+        # The file first: without it the row is harmless, and found again by the next sweep.
+        await asyncio.to_thread(self._path(customer_id, media_id).unlink, missing_ok=True)
+        async with self._database.session() as session:
+            await session.execute(delete(MediaRow).where(MediaRow.customer_id == customer_id, MediaRow.id == media_id))
+
+    def _remove_orphans(self, before: float) -> None:
+        """Files are deleted with their rows; what is older than any row was left by a process that died."""
+        if not self._folder.is_dir():
+            return
+        for folder in self._folder.iterdir():
+            for path in folder.iterdir():
+                if path.stat().st_mtime < before:
+                    path.unlink(missing_ok=True)
+            if not any(folder.iterdir()) and folder.stat().st_mtime < before:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _new_file(
+        self, customer_id: str, file_id: str, key: bytes, folder: str
+    ) -> tuple[SealedWriter, FileCipher, Path]:
+        cipher = FileCipher(key, customer_id, file_id)
+        path = self._path(folder, file_id)
+        return SealedWriter(path, cipher), cipher, path
+
+    def _path(self, folder: str, file_id: str) -> Path:
+        return self._folder / folder / file_id
+
+    def _moment(self) -> datetime:
+        return datetime.fromtimestamp(self._now(), UTC)
+
+
+def _key_name(customer_id: str, media_id: str) -> str:
+    return f"media:{customer_id}:{media_id}"
+
+
+def _refuse_longer(size: int, max_bytes: int | None) -> None:
+    if max_bytes is not None and size > max_bytes:
+        raise PayloadTooLarge(
+            f"The file is larger than {max_bytes:,} bytes, the most that is taken here.", limit_bytes=max_bytes
+        )
+
+
+def _opened(found: Found, writer: SealedWriter, filename: str, reader: SealedReader) -> OpenedMedia:
+    return OpenedMedia(
+        writer.size,
+        found.content_type,
+        clean_filename(filename),
+        writer.sha256,
+        found.width,
+        found.height,
+        found.seconds,
+        reader,
+    )
+
+
+def _kept(row: MediaRow) -> KeptMedia:
+    values: dict[str, Any] = {name: getattr(row, name) for name in KeptMedia.__dataclass_fields__}
+    return KeptMedia(**values)
+
+
+def _name_of(url: str) -> str:
+    return unquote(urlsplit(url).path.rpartition("/")[2])
