@@ -115,22 +115,23 @@ class Admissions:
             PENDING_INDEX,
             call.idempotency_key,
         ]
-        arguments: list[str | bytes | float] = [
-            str(caller.version) if check_version else "",
-            plan.monthly_calls,
-            plan.calls_per_minute,
-            vendor_limit.requests if vendor_limit else 0,
-            vendor_limit.seconds * 1000 if vendor_limit else 0,
-            int(now * 1000),
-            int((now + timeout + _GRACE_SECONDS) * 1000),
-            call.id,
-            call.to_json(),
-            call.member,
-            digest,
-            IDEMPOTENCY_SECONDS,
-            pending_prefix(customer_id),
-        ]
-        answer = await ADMIT(self._redis, keys, arguments)
+        given = {
+            "keys": keys,
+            "version": str(caller.version) if check_version else "",
+            "monthly_calls": plan.monthly_calls,
+            "minute_calls": plan.calls_per_minute,
+            "vendor_requests": vendor_limit.requests if vendor_limit else 0,
+            "vendor_milliseconds": vendor_limit.seconds * 1000 if vendor_limit else 0,
+            "now": int(now * 1000),
+            "deadline": int((now + timeout + _GRACE_SECONDS) * 1000),
+            "id": call.id,
+            "pending": call.to_json().decode(),
+            "pending_member": call.member,
+            "digest": digest,
+            "idempotency_seconds": IDEMPOTENCY_SECONDS,
+            "pending_prefix": pending_prefix(customer_id),
+        }
+        answer = await ADMIT(self._redis, (), (orjson.dumps(given),))
         return Admission(answer[0], tuple(answer[1:]))
 
     async def settle(
@@ -166,19 +167,20 @@ class Admissions:
             quota_key(call.customer_id, call.month) if call.counted else "",
             call.idempotency_key,
         ]
-        arguments: list[str | bytes | float] = [
-            call.id,
-            call.member,
-            orjson.dumps(line),
-            trail.lines_prefix(call.customer_id, day),
-            call.audit_days * trail.DAY,
-            (call.audit_days + _SEQUENCE_EXTRA_DAYS) * trail.DAY,
-            _usage_row(call) if outcome == "success" and call.billable else b"",
-            idempotency,
-            answer,
-            IDEMPOTENCY_SECONDS,
-        ]
-        before = await SETTLE(self._redis, keys, arguments)
+        given = {
+            "keys": keys,
+            "id": call.id,
+            "pending_member": call.member,
+            "line": orjson.dumps(line).decode(),
+            "line_prefix": trail.lines_prefix(call.customer_id, day),
+            "line_seconds": call.audit_days * trail.DAY,
+            "sequence_seconds": (call.audit_days + _SEQUENCE_EXTRA_DAYS) * trail.DAY,
+            "usage": _usage_row(call) if outcome == "success" and call.billable else "",
+            "idempotency_state": idempotency,
+            "answer": answer,
+            "idempotency_seconds": IDEMPOTENCY_SECONDS,
+        }
+        before = await SETTLE(self._redis, (), (orjson.dumps(given),))
         return not before or _outcome(before) == outcome
 
     async def sweep(self, *, everything: bool = False, batch: int = 200) -> int:
@@ -215,8 +217,13 @@ def _outcome(line: str) -> str | None:
     return entry["outcome"] if entry is not None else None
 
 
-def _usage_row(call: Call) -> bytes:
-    return orjson.dumps(
-        {"call_id": call.id, "customer_id": call.customer_id, "tool": call.tool, "platform": call.platform,
-         "month": call.month, "at": call.entry["at"]}
-    )  # fmt: skip
+def _usage_row(call: Call) -> str:
+    row = {
+        "call_id": call.id,
+        "customer_id": call.customer_id,
+        "tool": call.tool,
+        "platform": call.platform,
+        "month": call.month,
+        "at": call.entry["at"],
+    }
+    return orjson.dumps(row).decode()
