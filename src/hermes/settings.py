@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 
+DEFAULT_PORT = 3456
+
 Signup = Literal["closed", "invite", "open"]
 LogFormat = Literal["console", "json"]
 
@@ -24,7 +26,7 @@ class Settings(BaseModel, frozen=True):
 
     public_url: str = Field("http://127.0.0.1:3456", examples=["https://mcp.example.com"])
     host: str = Field("127.0.0.1", examples=["0.0.0.0"])  # noqa: S104  (an example shown in an error, nothing is bound)
-    port: int = Field(3456, ge=0, le=65535, examples=[3456])
+    port: int = Field(DEFAULT_PORT, ge=0, le=65535, examples=[3456])
     data_dir: Path = Field(Path("data"), examples=["/var/lib/hermes"])
     database_url: SecretStr | None = Field(None, examples=["mysql+asyncmy://hermes:secret@db/hermes"])
     redis_url: SecretStr | None = Field(None, examples=["redis://:secret@redis:6379/0"])
@@ -88,7 +90,7 @@ def load_settings(
     merged |= dict(os.environ if environ is None else environ)
     given = {name: merged[name.upper()] for name in Settings.model_fields if merged.get(name.upper())}
     given |= {name: value for name, value in overrides.items() if value is not None}
-    given.setdefault("public_url", local_url(given.get("port", Settings.model_fields["port"].default)))
+    given.setdefault("public_url", local_url(given.get("port") or DEFAULT_PORT))
     try:
         return Settings(**{**given, "environ": merged})
     except ValidationError as error:

@@ -15,7 +15,7 @@ from hermes.commands.common import command_house, run
 
 app = typer.Typer(no_args_is_help=True, help="Export customers' audit trails.")
 
-_COLUMNS = (
+_COLUMNS: tuple[str, ...] = (
     "id", "at", "caller_kind", "caller_id", "client", "tool", "account", "arguments", "outcome", "error",
     "duration_ms", "request_id",
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 from redis.exceptions import LockNotOwnedError
 
@@ -28,7 +28,5 @@ class RedisLeases:
             yield held
         finally:
             if held:
-                try:
+                with suppress(LockNotOwnedError):  # it ran out, and may be another's by now
                     await lock.release()
-                except LockNotOwnedError:
-                    pass  # it ran out, and may be another's by now

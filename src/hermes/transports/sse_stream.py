@@ -122,12 +122,11 @@ class SseStream:
     async def _deliver(self, wake: asyncio.Event) -> None:
         while True:
             await self._room.acquire()
-            letter = None
             try:
                 letter = await self._next_letter(wake)
-            finally:
-                if letter is None:
-                    self._room.release()
+            except BaseException:
+                self._room.release()
+                raise
             task = asyncio.create_task(self._handle(letter))
             self._running.add(task)
             task.add_done_callback(self._running.discard)

@@ -38,7 +38,7 @@ __all__ = ["ObsidianCredentials", "VaultApi", "check_folders", "obsidian"]
 class ObsidianCredentials(Credentials):
     """Which of the customer's vaults is linked: the name of its folder below the customer's own folder."""
 
-    vault: str = Field("vault", min_length=1, max_length=64, description="A name for the vault, such as notes.")
+    vault: str = Field(default="vault", min_length=1, max_length=64, description="A name for the vault, such as notes.")
 
     @field_validator("vault")
     @classmethod

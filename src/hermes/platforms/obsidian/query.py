@@ -172,7 +172,7 @@ class _Parser:
         return term
 
     def _operator(self, name: str, field: Field, depth: int) -> Query | None:
-        known = next((known for known in _FIELDS if known == name.lower()), None)
+        known: Field | None = next((known for known in _FIELDS if known == name.lower()), None)
         if known is not None and self._peek() is not None:
             return self._term(known, depth + 1)
         if name.lower() in _UNSUPPORTED:

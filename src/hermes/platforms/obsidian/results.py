@@ -36,7 +36,7 @@ class SearchResult(BaseModel):
 
     results: list[NoteHit]
     total: int = Field(description="How many notes fit, over all pages.")
-    next_cursor: str | None = Field(None, description="Pass it as cursor to get the next page.")
+    next_cursor: str | None = Field(default=None, description="Pass it as cursor to get the next page.")
     not_searched: int = Field(description="Notes that are too large or not UTF-8 text and were left out.")
 
 
@@ -64,9 +64,9 @@ class NoteContent(BaseModel):
     content: str
     start_line: int = Field(description="The line of the file where content begins, counted from 1.")
     truncated: bool
-    next_offset: int | None = Field(None, description="Pass it as offset to read on.")
+    next_offset: int | None = Field(default=None, description="Pass it as offset to read on.")
     frontmatter: dict[str, Any] = Field(description="The note's properties.")
-    frontmatter_error: str | None = Field(None, description="Why the properties cannot be read.")
+    frontmatter_error: str | None = Field(default=None, description="Why the properties cannot be read.")
     tags: list[str]
     links: list[LinkResult]
     headings: list[HeadingResult]
@@ -87,6 +87,6 @@ class WriteResult(BaseModel):
     previous_etag: str | None = None
     etag: str
     mtime: datetime | None = None
-    kept_frontmatter: bool | None = Field(None, description="True when the old properties were kept.")
-    diff: str | None = Field(None, description="With dry_run: what would change.")
+    kept_frontmatter: bool | None = Field(default=None, description="True when the old properties were kept.")
+    diff: str | None = Field(default=None, description="With dry_run: what would change.")
     diff_truncated: bool | None = None

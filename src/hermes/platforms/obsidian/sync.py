@@ -34,8 +34,12 @@ class SyncStatus(BaseModel):
 
     backend: Backend
     state: State
-    last_sync_at: datetime | None = Field(None, description="When the other side was last asked, if that is known.")
-    pending_changes: int | None = Field(None, description="Local changes that are not synced yet, if that is known.")
+    last_sync_at: datetime | None = Field(
+        default=None, description="When the other side was last asked, if that is known."
+    )
+    pending_changes: int | None = Field(
+        default=None, description="Local changes that are not synced yet, if that is known."
+    )
     conflicts: list[str] = Field(description="Notes that two devices changed at once; a person has to merge them.")
     details: str
     checked_at: datetime

@@ -28,7 +28,7 @@ class PropertiesError(ValueError):
     """The YAML cannot be read. The message is the parser's, with its line in the note."""
 
 
-class _Loader(_SafeLoader):
+class _Loader(_SafeLoader):  # pyright: ignore[reportGeneralTypeIssues]  # one of two classes of the same kind
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  (PyYAML reads it so)
 
 
