@@ -103,14 +103,30 @@ class UsageLedger:
         return rows
 
     async def by_tool(self, customer_id: str, month: str) -> Counter[str]:
-        """The customer's calls of that month per tool."""
+        """The customer's calls of that month per tool, those on their way to SQL included."""
+        # The stream is read first: what is taken off it meanwhile is in SQL by then, and is not counted there again.
+        on_their_way = await self._on_their_way(customer_id, month)
+        query = (
+            select(Usage.tool, func.count())
+            .where(Usage.customer_id == customer_id, Usage.month == month)
+            .group_by(Usage.tool)
+        )
+        used = Counter(on_their_way.values())
+        calls = list(on_their_way)
         async with self._database.reading() as session:
-            query = (
-                select(Usage.tool, func.count())
-                .where(Usage.customer_id == customer_id, Usage.month == month)
-                .group_by(Usage.tool)
-            )
-            return Counter({row[0]: row[1] for row in await session.execute(query)})
+            used.update({row[0]: row[1] for row in await session.execute(query)})
+            for first in range(0, len(calls), _BATCH):
+                among = query.where(Usage.call_id.in_(calls[first : first + _BATCH]))
+                used.subtract({row[0]: row[1] for row in await session.execute(among)})
+        return +used
+
+    async def _on_their_way(self, customer_id: str, month: str) -> dict[str, str]:
+        """Call id → tool of the customer's rows that are not taken off the stream yet."""
+        entries: Any = await self._redis.xrange(USAGE_STREAM)
+        rows = (orjson.loads(fields["row"]) for _, fields in entries if fields and customer_id in fields["row"])
+        return {
+            row["call_id"]: row["tool"] for row in rows if (row["customer_id"], row["month"]) == (customer_id, month)
+        }
 
 
 def _flat(entries: Any) -> list[Any]:
