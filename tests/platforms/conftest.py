@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import jsonschema
+import orjson
 import pytest
 
-from hermes.errors import HermesError, NotFound
+from hermes.errors import HermesError, NotFound, OutcomeUnknown
 from hermes.media.rules import check_rules
 from hermes.net.upstream import BoundUpstream, Upstream
 from hermes.platforms.base import Account, ApiContext, Effect, Platform, ToolContext
-from hermes.platforms.ports import MediaRules, MessageStatus, Ports
+from hermes.platforms.ports import MediaRules, MessageStatus, Ports, PublishState
 from hermes.sandbox.app import Sandbox
 from hermes.sandbox.failures import Failure, FailureKind
 from hermes.sandbox.server import RunningSandbox
@@ -101,6 +102,26 @@ class FakeMedia:
 
 
 @dataclass
+class FakeJournal:
+    """What a long call remembers. Taken into a second run, that run is the first one resumed."""
+
+    done: dict[str, Any] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
+    states: list[str] = field(default_factory=list)
+
+    async def step(self, name: str, work: Callable[[], Awaitable[Any]], *, repeatable: bool) -> Any:
+        if name not in self.done:
+            if name in self.begun and not repeatable:
+                raise OutcomeUnknown("an earlier process began this and left no answer")
+            self.begun.add(name)
+            self.done[name] = orjson.loads(orjson.dumps(await work()))
+        return self.done[name]
+
+    async def state(self, state: PublishState) -> None:
+        self.states.append(state.value)
+
+
+@dataclass
 class PlatformBench:
     sandbox: Sandbox
     origin: str
@@ -109,6 +130,8 @@ class PlatformBench:
     leases: FakeLeases = field(default_factory=FakeLeases)
     media: FakeMedia = field(default_factory=FakeMedia)
     settings: Settings = field(default_factory=Settings)
+    journal: FakeJournal = field(default_factory=FakeJournal)
+    reported: list[tuple[float, float | None]] = field(default_factory=list)
     http: BoundUpstream | None = None
 
     def open(
@@ -143,9 +166,13 @@ class PlatformBench:
         api = self.open(platform, credentials, write=tool.effect is not Effect.READ, seconds=seconds)
         checked = tool.validate(arguments)
         jsonschema.Draft202012Validator(tool.input_schema).validate(arguments)
-        result = await tool.run(api, checked, ToolContext("call_1", None))
+        self.reported = []
+        result = await tool.run(api, checked, ToolContext("call_1", self._report, self.journal if tool.long else None))
         jsonschema.Draft202012Validator(tool.output_schema).validate(result)
         return result
+
+    async def _report(self, done: float, total: float | None, message: str | None) -> None:
+        self.reported.append((done, total))
 
     async def refused(
         self, platform: Platform[Any, Any], credentials: dict[str, Any], name: str, /, **arguments: Any

@@ -25,6 +25,7 @@ import orjson
 from aiohttp.client_middlewares import ClientHandlerType
 from aiohttp.connector import Connection
 from tenacity import AsyncRetrying, retry_if_result, wait_random_exponential
+from yarl import URL
 
 from hermes.errors import HermesError, Internal, OutcomeUnknown, PlatformUnavailable
 from hermes.net.answers import read_body, retry_after
@@ -147,7 +148,7 @@ class BoundUpstream:
     async def request(
         self,
         method: str,
-        url: str,
+        url: str | URL,
         *,
         headers: Mapping[str, str] | None = None,
         query: Query | None = None,
@@ -163,7 +164,8 @@ class BoundUpstream:
 
         Args:
             method: the HTTP method.
-            url: where to; ids in its path must be checked or quoted by the caller.
+            url: where to; ids in its path must be checked or quoted by the caller. A text is normalized; what must be
+                sent as it is (a signed URL, a colon that must stay quoted) comes as `URL(…, encoded=True)`.
             headers: beside the ones that the body needs.
             query: added to the URL.
             json: sent as JSON. Of `json`, `form`, `body` and `multipart` at most one may be given.
@@ -292,7 +294,7 @@ class BoundUpstream:
 @dataclass(frozen=True, slots=True)
 class _Task:
     method: str
-    url: str
+    url: str | URL
     headers: Mapping[str, str] | None
     query: Query | None
     data: Content
