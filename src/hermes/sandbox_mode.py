@@ -20,6 +20,7 @@ _PHONE_NUMBER_ID: Final = "106540352242922"
 _BUSINESS_ACCOUNT_ID: Final = "102290129340398"
 
 CREDENTIALS: Final[dict[str, dict[str, str]]] = {
+    "discord": {"bot_token": "MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"},
     "obsidian": {"vault": VAULT},
     "telegram": {"bot_token": "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"},
     "whatsapp": {

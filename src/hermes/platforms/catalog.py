@@ -11,6 +11,7 @@ from hermes.platforms.base import Platform, Tool
 AnyPlatform = Platform[Any, Any]
 
 PLATFORMS = (
+    "discord",
     "obsidian",
     "telegram",
     "whatsapp",

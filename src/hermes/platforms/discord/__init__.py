@@ -1,0 +1,5 @@
+"""Discord, through its HTTP API, as a bot."""
+
+from hermes.platforms.discord.tools import discord
+
+__all__ = ["discord"]
