@@ -8,62 +8,34 @@ from __future__ import annotations
 
 from typing import Final
 
-from hermes.errors import (
-    HermesError,
-    InvalidArguments,
-    NeedsReconnect,
-    NotFound,
-    PayloadTooLarge,
-    PlatformRejected,
-    RateLimited,
-)
+from hermes.errors import InvalidArguments, NotFound, PlatformRejected, RateLimited
+from hermes.platforms.meta.errors import ErrorTable, Key, graph_refusals
 from hermes.platforms.refusals import Refusal
 
 UNCLEAR: Final = frozenset({1, 2, 131000, 131016, 131057, 133004, 135000})
 """Temporary or unknown faults: they do not say whether a message was taken."""
 
-TOO_MUCH_DATA: Final = "reduce the amount of data"
-"""Part of the text of code 1 when a page is too large: a smaller limit helps."""
-
-_RELINK = "Make a new token in Meta's Business Settings (a system user's token lasts) and link the account again."
 _PERMISSION = (
     "The token needs whatsapp_business_messaging and whatsapp_business_management for this account: make one that has "
     "them and link the account again."
 )
-_OPERATOR = "The operator of this gateway has to correct its settings."
 _PERSON = "A person has to settle this in Meta's Business Support."
 _HOUR = 3600.0
 _DAY = 24 * _HOUR
 
-_TOKEN = Refusal(NeedsReconnect, f"The token no longer works. {_RELINK}")
-_APP_LIMIT = Refusal(RateLimited, "Too many requests were made; wait before the next one.", retry_after=60)
-_MISSING = Refusal(
-    NotFound,
-    "It does not exist, or this token may not see it: the phone number id is not the phone number, and both ids must "
-    "belong to the token's business account.",
+_COMMON = graph_refusals(
+    relink="Make a new token in Meta's Business Settings (a system user's token lasts) and link the account again.",
+    permission=_PERMISSION,
+    missing="It does not exist, or this token may not see it: the phone number id is not the phone number, and both "
+    "ids must belong to the token's business account.",
+    person=_PERSON,
+    version="WHATSAPP_GRAPH_VERSION",
 )
 _CONFIGURED = Refusal(PlatformRejected, "The number must be set up completely in WhatsApp Manager first.")
 
-REFUSALS: Final[dict[tuple[int, int | None], Refusal]] = {
-    (0, None): _TOKEN,
-    (102, None): _TOKEN,
-    (190, None): _TOKEN,
-    (190, 458): Refusal(NeedsReconnect, f"The app was removed from the account. {_RELINK}"),
-    (190, 459): Refusal(NeedsReconnect, f"The person has to log in at facebook.com first. {_RELINK}"),
-    (190, 460): Refusal(NeedsReconnect, f"The password was changed. {_RELINK}"),
-    (190, 463): Refusal(NeedsReconnect, f"The token has expired. {_RELINK}"),
-    (190, 464): Refusal(NeedsReconnect, f"The person has to confirm their account at facebook.com first. {_RELINK}"),
-    (190, 467): Refusal(NeedsReconnect, f"The token was made invalid. {_RELINK}"),
-    (190, 492): Refusal(NeedsReconnect, f"The person has lost their role there. {_RELINK}"),
-    (3, None): Refusal(PlatformRejected, "The Meta app lacks this capability; it may need a review by Meta."),
-    (10, None): Refusal(PlatformRejected, _PERMISSION),
+REFUSALS: Final[dict[Key, Refusal]] = {
+    **_COMMON,
     (131005, None): Refusal(PlatformRejected, _PERMISSION),
-    (104, None): Refusal(PlatformRejected, f"META_APP_SECRET must be that of the app that made the token. {_OPERATOR}"),
-    (2500, None): Refusal(PlatformRejected, f"WHATSAPP_GRAPH_VERSION must be a living version. {_OPERATOR}"),
-    (33, None): _MISSING,
-    (100, 33): _MISSING,
-    (803, None): _MISSING,
-    (100, None): Refusal(InvalidArguments, "Correct what is named here and try again."),
     (131008, None): Refusal(InvalidArguments, "Something that is required is missing; add what is named here."),
     (131009, None): Refusal(InvalidArguments, "Correct the value that is named here."),
     (131021, None): Refusal(InvalidArguments, "must be another number than the sender's", "to"),
@@ -75,8 +47,6 @@ REFUSALS: Final[dict[tuple[int, int | None], Refusal]] = {
         "Meta's test number writes only to recipients on its list: add them there, or use a real number.",
     ),
     (131031, None): Refusal(PlatformRejected, f"The account is locked. {_PERSON}"),
-    (368, None): Refusal(PlatformRejected, f"The account is blocked for breaking Meta's policies. {_PERSON}"),
-    (341, None): Refusal(RateLimited, "A limit was reached; wait before the next one.", retry_after=_HOUR),
     (131037, None): Refusal(PlatformRejected, "The number's display name must be approved in WhatsApp Manager first."),
     (131042, None): Refusal(
         PlatformRejected, "The business account has a payment problem: settle it in WhatsApp Manager."
@@ -125,11 +95,7 @@ REFUSALS: Final[dict[tuple[int, int | None], Refusal]] = {
     (132069, None): Refusal(
         RateLimited, "The template's flow is throttled; wait before the next one.", retry_after=_HOUR
     ),
-    (4, None): _APP_LIMIT,
-    (17, None): _APP_LIMIT,
-    (32, None): _APP_LIMIT,
-    (613, None): _APP_LIMIT,
-    (80007, None): _APP_LIMIT,
+    (80007, None): _COMMON[4, None],
     (130429, None): Refusal(RateLimited, "The number's messages per second are used up; wait a little.", retry_after=5),
     (131056, None): Refusal(
         RateLimited, "Too many messages went to this recipient; wait before the next one to them.", retry_after=6
@@ -143,36 +109,4 @@ REFUSALS: Final[dict[tuple[int, int | None], Refusal]] = {
 }
 """(code, subcode) → meaning; None as subcode: every one that is not listed by itself."""
 
-OTHER: Final = Refusal(PlatformRejected, "Change the request before trying it again.")
-_PROOF: Final = REFUSALS[104, None]
-
-_BY_STATUS: Final[dict[int, Refusal]] = {
-    401: _TOKEN,
-    404: _MISSING,
-    413: Refusal(PayloadTooLarge, "Send something smaller."),
-    429: _APP_LIMIT,
-}
-
-
-def refusal_of(code: int, subcode: int | None, message: str) -> Refusal:
-    """The meaning of an error code; `OTHER` when it is not known."""
-    if code in (100, 190) and "appsecret_proof" in message.lower():
-        return _PROOF
-    if 200 <= code <= 299:
-        return REFUSALS[10, None]
-    return REFUSALS.get((code, subcode)) or REFUSALS.get((code, None)) or OTHER
-
-
-def refusal_of_status(status: int) -> Refusal:
-    """The meaning of an answer without Meta's error object."""
-    return _BY_STATUS.get(status, OTHER)
-
-
-def refusal_error(
-    refusal: Refusal, code: int, subcode: int | None, message: str, retry_after: float | None
-) -> HermesError:
-    """The error for a clear refusal."""
-    error = refusal.error("whatsapp", "WhatsApp", code, message, retry_after=retry_after)
-    if subcode is not None:
-        error.data["platform_subcode"] = subcode
-    return error
+ERRORS: Final = ErrorTable("whatsapp", "WhatsApp", REFUSALS, UNCLEAR)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from hermes.errors import InvalidArguments, PlatformUnavailable
+from hermes.errors import InvalidArguments
 from hermes.platforms.base import Account, Effect, PasteToken, Platform, RateLimit, Redaction, ToolContext
-from hermes.platforms.whatsapp.api import GRAPH_VERSION, TooMuchData, WhatsAppApi, WhatsAppCredentials
+from hermes.platforms.meta.paging import CURSOR, MAX_EMPTY_PAGES, next_cursor, page_items, read_page
+from hermes.platforms.whatsapp.api import GRAPH_VERSION, WhatsAppApi, WhatsAppCredentials
 from hermes.platforms.whatsapp.messages import bare_message, recipient, template_message, worded_message, wrong
 from hermes.platforms.whatsapp.models import (
     ContactCard,
@@ -64,7 +64,6 @@ MessageId = Annotated[
     Redaction.PLAIN,
     Field(pattern=r"^[!-~]{1,255}$", description="A message's id, as sending it returned (wamid.…)"),
 ]
-_MAX_EMPTY_PAGES = 10
 
 
 @whatsapp.probe
@@ -86,13 +85,16 @@ async def probe(api: WhatsAppApi) -> Account:
 
 async def _belongs(api: WhatsAppApi) -> bool:
     after: str | None = None
-    for _ in range(_MAX_EMPTY_PAGES):
+    for _ in range(MAX_EMPTY_PAGES):
         page, response = await api.get(
-            f"{api.business_account_id}/phone_numbers", fields="id", limit=100, **_cursor(after)
+            f"{api.business_account_id}/phone_numbers",
+            fields="id",
+            limit=100,
+            **({} if after is None else {"after": after}),
         )
-        if api.phone_number_id in {str(number.get("id")) for number in _data(api, page, response)}:
+        if api.phone_number_id in {str(number.get("id")) for number in page_items(api, page, response)}:
             return True
-        after = _next(page)
+        after = next_cursor(page)
         if after is None:
             return False
     return False
@@ -200,7 +202,7 @@ async def list_templates(
     after: Annotated[
         str,
         Redaction.PLAIN,
-        Field(pattern=r"^[A-Za-z0-9_=+/-]{1,1024}$", description="The cursor that the page before ended with"),
+        Field(pattern=CURSOR, description="The cursor that the page before ended with"),
     ]
     | None = None,
 ) -> Templates:
@@ -209,26 +211,16 @@ async def list_templates(
     Source: Graph API, WhatsApp Business Account, message_templates."""
     filters = {"name": name, "status": status, "category": category, "language": language}
     query = {key: value for key, value in filters.items() if value is not None}
-    for _ in range(_MAX_EMPTY_PAGES):
-        try:
-            page, response = await api.get(
-                f"{api.business_account_id}/message_templates",
-                fields="id,name,status,category,language,components,parameter_format,rejected_reason",
-                limit=limit,
-                **query,
-                **_cursor(after),
-            )
-        except TooMuchData:
-            if limit == 1:
-                raise
-            limit //= 2
-            continue
-        after = _next(page)
-        templates = _data(api, page, response)
-        # A page may be empty although more follow: what it held was filtered out.
-        if templates or after is None:
-            return api.read(Templates, {"templates": templates, "after": after}, response)
-    raise PlatformUnavailable("WhatsApp gave no page of templates that could be read. Ask for fewer, or try later.")
+    page = await read_page(
+        api,
+        f"{api.business_account_id}/message_templates",
+        limit=limit,
+        after=after,
+        what="templates",
+        fields="id,name,status,category,language,components,parameter_format,rejected_reason",
+        **query,
+    )
+    return api.read(Templates, {"templates": page.items, "after": page.after}, page.response)
 
 
 @whatsapp.tool(Effect.READ, rest="GET /status")
@@ -288,24 +280,3 @@ async def _send(
 
 def _first(value: Any) -> dict[str, Any]:
     return value[0] if isinstance(value, list) and value and isinstance(value[0], dict) else {}
-
-
-def _data(api: WhatsAppApi, page: dict[str, Any], response: Any) -> Sequence[dict[str, Any]]:
-    data = page.get("data")
-    if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
-        raise api.context.http.unclear(response)
-    return data
-
-
-def _cursor(after: str | None) -> dict[str, str]:
-    return {} if after is None else {"after": after}
-
-
-def _next(page: dict[str, Any]) -> str | None:
-    """The cursor of the page that follows. `next` only says that there is one: it is a URL with the token in it."""
-    paging = page.get("paging")
-    if not isinstance(paging, dict) or not paging.get("next"):
-        return None
-    cursors = paging.get("cursors")
-    after = cursors.get("after") if isinstance(cursors, dict) else None
-    return after if isinstance(after, str) and after else None
