@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import orjson
@@ -34,8 +34,15 @@ REFUSALS = (HermesError, SettingsError, DataFolderError, EvictingRedisError, Mig
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's work; what goes wrong is one sentence on stderr and exit status 1."""
-    try:
+    with one_sentence():
         return asyncio.run(work)
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Within the block, what a person can put right ends the process with status 1 and one sentence on stderr."""
+    try:
+        yield
     except REFUSALS as error:
         fail(str(error))
     except ValidationError as error:
@@ -44,7 +51,10 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     except RedisError as error:
         fail(f"Redis cannot be reached ({type(error).__name__}); check REDIS_URL and that the server runs.")
     except SQLAlchemyError as error:
-        fail(f"The database did not answer as expected ({type(error).__name__}); `hermes doctor` looks closer.")
+        fail(
+            f"The database did not answer as expected ({type(error).__name__}); check DATABASE_URL and that the server "
+            "runs. `hermes doctor` looks closer."
+        )
 
 
 def fail(message: str) -> NoReturn:

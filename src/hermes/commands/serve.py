@@ -10,7 +10,7 @@ import typer
 import uvloop
 
 from hermes.app import House, open_house
-from hermes.commands.common import REFUSALS, fail
+from hermes.commands.common import fail, one_sentence
 from hermes.demo import furnish
 from hermes.observability.logs import configure_logging
 from hermes.sandbox.app import build_sandbox
@@ -39,12 +39,11 @@ def serve_command(
 ) -> None:
     """Run the gateway. With no setting at all it keeps everything in ./data and prints how to begin."""
     try:
-        settings = load_settings(host=host, port=port, data_dir=data_dir)
-        configure_logging(settings)
-        options = ServeOptions(workers=workers, jobs=not no_jobs, sandbox=sandbox, sandbox_port=sandbox_port)
-        uvloop.run(serve(settings, options, _greet))
-    except REFUSALS as error:
-        fail(str(error))
+        with one_sentence():
+            settings = load_settings(host=host, port=port, data_dir=data_dir)
+            configure_logging(settings)
+            options = ServeOptions(workers=workers, jobs=not no_jobs, sandbox=sandbox, sandbox_port=sandbox_port)
+            uvloop.run(serve(settings, options, _greet))
     except OSError as error:
         fail(f"hermes cannot listen or start ({error.strerror or error}); choose another --port or stop what uses it.")
 
@@ -63,12 +62,10 @@ def worker_command() -> None:
         async with open_house(settings, holder="command") as house:
             await work(house.queue)
 
-    try:
+    with one_sentence():
         settings = load_settings()
         configure_logging(settings)
         uvloop.run(run_worker(settings))
-    except REFUSALS as error:
-        fail(str(error))
 
 
 def sandbox_command(
