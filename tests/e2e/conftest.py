@@ -106,10 +106,23 @@ class Hermes:
         return (self.data_dir / "demo-api-key").read_text().strip()
 
     @property
+    def secrets(self) -> dict[str, str]:
+        """The settings that the data folder keeps."""
+        lines = (self.data_dir / "secrets.env").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+    @property
     def operator_key(self) -> str:
-        found = re.search(r"MCP_API_KEY=(\S+)", (self.data_dir / "secrets.env").read_text())
-        assert found
-        return found[1]
+        return self._env.get("MCP_API_KEY") or self.secrets["MCP_API_KEY"]
+
+    @property
+    def stores(self) -> dict[str, str]:
+        """The settings by which another hermes uses the same database and Valkey."""
+        socket_path = (self.data_dir / "valkey.socket").read_text()
+        return {
+            "DATABASE_URL": f"sqlite+aiosqlite:///{self.data_dir / 'hermes.db'}",
+            "REDIS_URL": f"unix://{socket_path}",
+        }
 
     @property
     def valkey_pid(self) -> int:
@@ -151,7 +164,9 @@ class Hermes:
         self._process.stdout.close() if self._process.stdout else None
         return status
 
-    def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, stdin: str | None = None, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """A `hermes` command beside the server, on the same data folder."""
         return subprocess.run(
             [sys.executable, "-m", "hermes", *arguments],
@@ -160,7 +175,7 @@ class Hermes:
             input=stdin,
             timeout=60,
             check=False,
-            env={**_clean_environ(), "DATA_DIR": str(self.data_dir), **self._env},
+            env={**_clean_environ(), "DATA_DIR": str(self.data_dir), **self._env, **(env or {})},
             cwd=self.data_dir.parent,
         )
 
