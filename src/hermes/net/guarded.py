@@ -72,6 +72,27 @@ async def system_resolve(host: str, port: int) -> Sequence[str]:
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
+async def public_addresses(host: str, port: int, resolve: Resolve) -> Sequence[str]:
+    """The addresses of a host that someone named, all of them public. Connect to these and look none up again.
+
+    Raises:
+        ValueError: it is no full host name or address, or one of its addresses is not public.
+        OSError: it has none.
+    """
+    try:
+        parsed = parse_host(host)
+    except ValueError:
+        raise ValueError(_NOT_PUBLIC) from None
+    found = await resolve(parsed, port) if isinstance(parsed, str) else [str(parsed)]
+    try:
+        public = bool(found) and all(is_public(ip_address(address)) for address in found)
+    except ValueError:
+        public = False
+    if not public:
+        raise ValueError(_NOT_PUBLIC)
+    return found
+
+
 class GuardedClient:
     """Fetches URLs that customers or clients gave us."""
 
@@ -221,18 +242,7 @@ class GuardedClient:
     async def _addresses(self, url: URL) -> Sequence[str]:
         if (url.raw_host, url.port) in self._trusted:
             return await self._resolve(url.raw_host or "", url.port or 0)
-        try:
-            host = parse_host(url.raw_host or "")
-        except ValueError:
-            raise ValueError(_NOT_PUBLIC) from None
-        found = await self._resolve(host, url.port or 0) if isinstance(host, str) else [str(host)]
-        try:
-            public = bool(found) and all(is_public(ip_address(address)) for address in found)
-        except ValueError:
-            public = False
-        if not public:
-            raise ValueError(_NOT_PUBLIC)
-        return found
+        return await public_addresses(url.raw_host or "", url.port or 0, self._resolve)
 
 
 def _url(text: str) -> URL:

@@ -145,6 +145,11 @@ class BoundUpstream:
         self.may_have_acted = False
         """True from the moment that the first byte of a write may have left, and for good."""
 
+    @property
+    def deadline(self) -> float:
+        """When the call is given up, in the event loop's time."""
+        return self._deadline
+
     async def request(
         self,
         method: str,

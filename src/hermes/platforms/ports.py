@@ -60,7 +60,7 @@ class MediaRules:
     """What a vendor takes as a photo or video; checked before the vendor sees it. None: no limit known.
 
     Attributes:
-        types: MIME types, decided by content and never by name or header.
+        types: MIME types, decided by content and never by name or header. Empty: any.
         max_bytes: size of the file.
         source: the vendor's page.
         max_sides: width plus height, in pixels (Telegram).
