@@ -44,6 +44,7 @@ from hermes.settings import Settings
 from hermes.storage.data_folder import DataFolder, Holder
 from hermes.storage.leases import RedisLeases
 from hermes.storage.queue import JobQueue
+from hermes.storage.revisions import require_newest_schema
 from hermes.storage.secrets import ensure_secrets
 from hermes.storage.stores import Stores, open_stores
 from hermes.webhooks import tasks as webhook_tasks
@@ -103,6 +104,7 @@ async def open_house(settings: Settings, *, holder: Holder, sandbox: str | None 
     """
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(open_stores(settings, holder=holder))
+        await require_newest_schema(stores.database)
         catalog = load_catalog()
         origin = _sandbox_origin(stores.data_folder, holder, sandbox)
         if origin is not None:
@@ -119,15 +121,19 @@ async def open_house(settings: Settings, *, holder: Holder, sandbox: str | None 
         yield house
 
 
-def build_house(settings: Settings, stores: Stores, catalog: Catalog) -> House:
-    """Wire every service. Nothing is connected or started here."""
+def build_house(settings: Settings, stores: Stores, catalog: Catalog, upstream: Upstream | None = None) -> House:
+    """Wire every service. Nothing is connected or started here.
+
+    Args:
+        upstream: the client for the platforms' APIs, if it is to have other limits than the usual ones.
+    """
     database, redis = stores.database, stores.redis
     for platform in catalog:
         platform.check_settings(settings)
     keyring = Keyring.from_settings(settings)
     metrics = Metrics(catalog.tools)
     queue = JobQueue(redis, stores.redis_url)
-    upstream = Upstream()
+    upstream = upstream or Upstream()
     versions = Versions(redis)
     callers = Callers(database, redis, settings)
     routing = Routing(database, redis)

@@ -22,7 +22,7 @@ from hermes.identity import routes as identity_routes
 from hermes.identity.dependencies import Doors
 from hermes.observability.health import About, Health
 from hermes.observability.logs import RequestLog
-from hermes.storage.migrate import MigrationError, pending
+from hermes.storage.revisions import require_newest_schema
 from hermes.transports import call_routes
 from hermes.transports.guard import Guard
 from hermes.transports.mcp import McpTransport
@@ -136,9 +136,7 @@ def _health(house: House) -> Health:
         await house.stores.redis.ping()
 
     async def schema() -> None:
-        missing = await pending(house.stores.database)
-        if missing:
-            raise MigrationError(f"{len(missing)} migrations are missing")
+        await require_newest_schema(house.stores.database)
 
     checks = {"redis": redis, "database": house.stores.database.ping, "schema": schema}
     return Health(about, checks, house.metrics, house.settings.mcp_api_key)

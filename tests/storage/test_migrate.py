@@ -11,7 +11,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from hermes.storage import migrations
-from hermes.storage.migrate import MigrationError, migrate, pending
+from hermes.storage.migrate import migrate, pending
+from hermes.storage.revisions import MigrationError
 from hermes.storage.schema import load_models
 from hermes.storage.sql import Database
 

@@ -21,8 +21,8 @@ from hermes.errors import HermesError
 from hermes.observability.logs import configure_logging
 from hermes.settings import SettingsError, load_settings
 from hermes.storage.data_folder import DataFolderError
-from hermes.storage.migrate import MigrationError
 from hermes.storage.redis import EvictingRedisError
+from hermes.storage.revisions import MigrationError
 
 T = TypeVar("T")
 

@@ -8,12 +8,13 @@ from rich.progress import Progress
 from hermes.commands.common import AsJson, print_json, print_table, run
 from hermes.doctor import Check, examine
 from hermes.settings import load_settings
-from hermes.storage.migrate import migrate as migrate_database
 from hermes.storage.stores import open_stores
 
 
 def migrate(as_json: AsJson = False) -> None:
     """Bring the database to the newest schema."""
+
+    from hermes.storage.migrate import migrate as migrate_database  # noqa: PLC0415  (slow to import, seldom needed)
 
     async def work() -> list[str]:
         async with open_stores(load_settings()) as stores:

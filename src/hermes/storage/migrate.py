@@ -16,13 +16,10 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hermes.storage.revisions import MigrationError
 from hermes.storage.sql import MIGRATION_SECONDS, Database
 
 MIGRATIONS: Final = "hermes.storage:migrations"
-
-
-class MigrationError(Exception):
-    """The database cannot be brought to this program's schema; the message says why."""
 
 
 async def migrate(database: Database, *, location: str = MIGRATIONS) -> list[str]:
