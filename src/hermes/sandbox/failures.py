@@ -26,6 +26,7 @@ class FailureKind(StrEnum):
     MALFORMED = "malformed"
     GIANT = "giant"
     SLOW = "slow"
+    HOSTILE = "hostile"
 
 
 EXPLAINED: dict[FailureKind, str] = {
@@ -41,6 +42,7 @@ EXPLAINED: dict[FailureKind, str] = {
     FailureKind.MALFORMED: "does it, answers 200 with broken JSON",
     FailureKind.GIANT: "does it, answers with a body of many megabytes",
     FailureKind.SLOW: "does it, answers after a delay",
+    FailureKind.HOSTILE: "does it, answers with names and texts that try to mislead whoever reads them",
 }
 
 
@@ -55,6 +57,7 @@ class Failure(BaseModel):
     account: str | None = Field(None, pattern=r"^[0-9a-f]{12}$")
     match: str | None = Field(None, max_length=200)
     times: int | None = Field(1, ge=1, description="how many requests fail; null: until switched off")
+    let_pass: int = Field(0, ge=0, description="how many requests that it concerns go well first")
     retry_after: int | None = Field(None, ge=0, le=86_400)
     status: int | None = Field(None, ge=200, le=599)
     acts: bool = False
@@ -113,6 +116,9 @@ class Failures:
             if failure.platform not in (None, platform) or failure.concerns not in (None, account):
                 continue
             if failure.match and failure.match.lower() not in path.lower():
+                continue
+            if failure.let_pass > 0:
+                failure.let_pass -= 1
                 continue
             if failure.times is not None:
                 failure.times -= 1

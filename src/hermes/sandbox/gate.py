@@ -8,6 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from hermes.sandbox.base import Service, Stage
 from hermes.sandbox.failures import Failure, FailureKind, Failures
+from hermes.sandbox.hostile import hostile
 from hermes.sandbox.http import Answer, Incoming, read_incoming
 
 CUT_EXTENSION = "hermes.sandbox.cut"
@@ -74,6 +75,8 @@ class Gate:
             case FailureKind.MALFORMED:
                 status = 200
                 await _send(send, Answer(200, answer.body[: len(answer.body) // 2] + b"\\", headers=answer.headers))
+            case FailureKind.HOSTILE:
+                await _send(send, hostile(answer))
             case FailureKind.SLOW:
                 await self._stage.clock.sleep(failure.delay)
                 await _send(send, answer)
