@@ -10,6 +10,7 @@ from starlette.datastructures import Headers
 
 from hermes.gateway.results import Transport
 from hermes.identity.caller import Caller
+from hermes.transports.selection import EVERYTHING, Selection
 
 SCOPE_KEY: Final = "hermes.inbound"
 """Where the SDK's own session transport finds the `Inbound` of the request it was handed."""
@@ -28,6 +29,7 @@ class Inbound:
         transport: by which door.
         client: what the client calls itself (untrusted).
         by_status: whether `NotAuthenticated` and `InsufficientScope` can still become an HTTP status.
+        selection: which of the caller's tools this connection wants.
     """
 
     caller: Caller
@@ -35,6 +37,7 @@ class Inbound:
     transport: Transport
     client: str | None = None
     by_status: bool = False
+    selection: Selection = EVERYTHING
 
 
 def client_name(params: Mapping[str, Any] | None, headers: Headers | None) -> str | None:

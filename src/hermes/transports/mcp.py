@@ -56,6 +56,7 @@ class McpTransport:
             Guard(settings),
             authenticator,
             self.runner,
+            catalog=gateway.catalog,
             sessions=self._sessions,
             resource_metadata=resource_metadata,
         )

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from hermes.errors import HermesError, InsufficientScope, NotAuthenticated
 from hermes.observability.logs import request_id_of
+from hermes.platforms.catalog import Catalog
 from hermes.transports.asgi import (
     Authenticator,
     BadJsonError,
@@ -34,6 +35,7 @@ from hermes.transports.exchange import Answer, Notify, RpcRequest, Runner, error
 from hermes.transports.guard import Guard
 from hermes.transports.inbound import Inbound, client_name
 from hermes.transports.messages import read_message
+from hermes.transports.selection import read_selection
 from hermes.transports.stream import ResponseStream
 
 MAX_BODY: Final = 4 * 1024 * 1024
@@ -55,6 +57,7 @@ class McpFront:
         authenticator: says who is calling.
         runner: answers requests.
         sessions: takes over legacy requests where sessions are wanted; None serves every era without state.
+        catalog: what a selection in the URL may name.
         resource_metadata: URL named in challenges (RFC 9728), where there is one.
     """
 
@@ -64,12 +67,14 @@ class McpFront:
         authenticator: Authenticator,
         runner: Runner,
         *,
+        catalog: Catalog,
         sessions: LegacySessions | None = None,
         resource_metadata: str | None = None,
     ) -> None:
         self._guard = guard
         self._authenticator = authenticator
         self._runner = runner
+        self._catalog = catalog
         self._sessions = sessions
         self._resource_metadata = resource_metadata
         self._methods = ("POST",) if sessions is None else ("POST", "GET", "DELETE")
@@ -97,6 +102,7 @@ class McpFront:
     async def _admit(self, incoming: Incoming) -> None:
         try:
             caller = await self._authenticator.authenticate(incoming.headers, "mcp")
+            selection = read_selection(incoming.scope.get("query_string", b""), self._catalog)
             body = await read_body(incoming.receive, MAX_BODY)
         except HermesError as error:
             await incoming.refuse(error, self._resource_metadata)
@@ -106,7 +112,7 @@ class McpFront:
             return
         else:
             client = client_name(None, incoming.headers)
-            inbound = Inbound(caller, request_id_of(incoming.scope), "mcp", client, by_status=True)
+            inbound = Inbound(caller, request_id_of(incoming.scope), "mcp", client, by_status=True, selection=selection)
             if incoming.scope["method"] == "POST":
                 await self._post(incoming, inbound, body)
             elif self._sessions is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from mcp.server.caching import CacheHint
@@ -23,9 +24,12 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from hermes.errors import HermesError, InsufficientScope, InvalidArguments, NotAuthenticated, UnknownTool
+from hermes.gateway.arguments import check_arguments
 from hermes.gateway.call import Gateway
-from hermes.gateway.results import CallOptions, ProgressReport
+from hermes.gateway.results import CallOptions, CallResult, ProgressReport, ToolView
+from hermes.platforms.base import ToolContext
 from hermes.transports.inbound import SCOPE_KEY, Inbound, client_name
+from hermes.transports.search_mode import CALL, SEARCH_TOOLS, SEARCH_VIEWS, looking_at
 from hermes.transports.tool_list import Page, ToolList, bad_cursor
 from hermes.transports.tool_results import IDEMPOTENCY_KEY, failure, success
 
@@ -61,7 +65,12 @@ class McpMethods:
         Raises:
             MCPError: -32602, the cursor is none of ours.
         """
-        return self._tools.page(await self._gateway.tools(inbound.caller), version, cursor)
+        views = SEARCH_VIEWS if inbound.selection.search else await self._selected(inbound)
+        return self._tools.page(views, version, cursor)
+
+    async def _selected(self, inbound: Inbound) -> list[ToolView]:
+        """The caller's tools that this connection wants."""
+        return inbound.selection.narrow(await self._gateway.tools(inbound.caller))
 
     async def call_tool(self, context: Context, params: CallToolRequestParams) -> dict[str, Any]:
         inbound = inbound_of(context)
@@ -83,6 +92,12 @@ class McpMethods:
             MCPError: -32602, no such tool for this caller.
             NotAuthenticated, InsufficientScope: when the door can still answer with their HTTP status.
         """
+        selection = inbound.selection
+        if selection.search and name in SEARCH_TOOLS:
+            return await self._search(inbound, name, arguments, params, report)
+        known = self._gateway.catalog.tools.get(name)
+        if selection.search or (known is not None and not selection.includes(known)):
+            raise MCPError(code=INVALID_PARAMS, message=f"Unknown tool: {name[:128]}")
         try:
             options = CallOptions(
                 transport=inbound.transport,
@@ -98,6 +113,22 @@ class McpMethods:
             if inbound.by_status:
                 raise
             return failure(error)
+        except HermesError as error:
+            return failure(error)
+
+    async def _search(
+        self, inbound: Inbound, name: str, arguments: dict[str, Any], params: Any, report: ProgressReport | None
+    ) -> dict[str, Any]:
+        """Run one of the three tools of search mode."""
+        try:
+            tool = SEARCH_TOOLS[name]
+            checked = check_arguments(tool, arguments, query=False)
+            if name == CALL:
+                direct = replace(inbound, selection=replace(inbound.selection, search=False))
+                return await self.call(direct, arguments["name"], arguments["arguments"], params, report)
+            views = await self._selected(inbound)
+            found = await tool.run(looking_at(views), checked, ToolContext("", None))
+            return success(CallResult("", found))
         except HermesError as error:
             return failure(error)
 

@@ -18,7 +18,7 @@ IDEMPOTENCY_KEY: Final = "com.squaremcp/idempotency-key"
 def success(result: CallResult) -> dict[str, Any]:
     """The result of a call that succeeded: the JSON as text for models, and as structured content for programs."""
     return {
-        "_meta": {CALL_ID_KEY: result.call_id},
+        "_meta": {CALL_ID_KEY: result.call_id} if result.call_id else {},
         "content": [{"text": orjson.dumps(result.structured).decode(), "type": "text"}],
         "isError": False,
         "resultType": "complete",

@@ -1,0 +1,75 @@
+"""`?platforms=`, `?tools=` and `?mode=search` on the MCP URL: for assistants that pay for every schema they see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qs
+
+from hermes.errors import InvalidArguments
+from hermes.gateway.results import ToolView
+from hermes.platforms.base import Tool
+from hermes.platforms.catalog import Catalog
+
+SEARCH: Final = "search"
+_LONGEST_QUERY: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which of the caller's tools a connection wants. It only ever narrows; what is left out is unknown there.
+
+    Attributes:
+        platforms: only these; None for all.
+        tools: these too, whatever their platform; None with `platforms` None for all.
+        search: three tools to search, describe and call, in place of all.
+    """
+
+    platforms: frozenset[str] | None = None
+    tools: frozenset[str] | None = None
+    search: bool = False
+
+    def includes(self, tool: Tool) -> bool:
+        if self.platforms is None and self.tools is None:
+            return True
+        return tool.platform in (self.platforms or ()) or tool.name in (self.tools or ())
+
+    def narrow(self, views: Iterable[ToolView]) -> list[ToolView]:
+        return [view for view in views if self.includes(view.tool)]
+
+
+EVERYTHING: Final = Selection()
+
+
+def read_selection(query: bytes, catalog: Catalog) -> Selection:
+    """The selection that a URL's query asks for; other parameters are left alone.
+
+    Raises:
+        InvalidArguments: a platform, tool or mode that there is not, so that a typing error does not look like an
+            account without tools.
+    """
+    if not query:
+        return EVERYTHING
+    given = parse_qs(query[:_LONGEST_QUERY].decode("ascii", "replace"), max_num_fields=20)
+    platforms, tools = _words(given.get("platforms")), _words(given.get("tools"))
+    _check("platforms", platforms, catalog.platforms)
+    _check("tools", tools, catalog.tools)
+    mode = given.get("mode", [""])[-1]
+    _check("mode", frozenset({mode} - {""}), (SEARCH,))
+    return Selection(platforms, tools, mode == SEARCH)
+
+
+def _words(values: list[str] | None) -> frozenset[str] | None:
+    if not values:
+        return None
+    return frozenset(word.strip() for value in values for word in value.split(",") if word.strip())
+
+
+def _check(parameter: str, given: frozenset[str] | None, known: Iterable[str]) -> None:
+    wrong = sorted((given or frozenset()) - set(known))
+    if wrong:
+        problem = f"has no {wrong[0][:64]!r}; there are {', '.join(known)}"
+        raise InvalidArguments(
+            f"`{parameter}` in the MCP URL {problem}.", fields=[{"field": parameter, "problem": problem}]
+        )
