@@ -51,7 +51,11 @@ async def serve(settings: Settings, options: ServeOptions, welcome: Callable[[Ho
 
     Raises:
         SettingsError, DataFolderError, EvictingRedisError: hermes refuses to start; the message says why.
+        CancelledError: it was told to end while it started.
     """
+    if (starting := asyncio.current_task()) is not None:
+        # Until requests are answered; at SIGINT asyncio does the same by itself.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, starting.cancel)
     async with AsyncExitStack() as stack:
         listening = stack.enter_context(_listen(settings.host, settings.port))
         if settings.port == 0:

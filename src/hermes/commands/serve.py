@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -44,6 +45,8 @@ def serve_command(
             configure_logging(settings)
             options = ServeOptions(workers=workers, jobs=not no_jobs, sandbox=sandbox, sandbox_port=sandbox_port)
             uvloop.run(serve(settings, options, _greet))
+    except asyncio.CancelledError:
+        pass  # told to end while it started: there was nothing to finish
     except OSError as error:
         fail(f"hermes cannot listen or start ({error.strerror or error}); choose another --port or stop what uses it.")
 

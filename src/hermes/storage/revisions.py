@@ -28,13 +28,15 @@ async def require_newest_schema(database: Database) -> None:
 
     Raises:
         MigrationError: it is; says how to go on.
+        SQLAlchemyError: the database does not answer.
     """
     wanted = newest_revision()
+    await database.ping()
     try:
         async with database.reading() as session:
             found = (await session.execute(text("SELECT version_num FROM alembic_version"))).scalar_one_or_none()
     except DatabaseError:
-        found = None  # the table is not there yet; a database that is not there either fails louder elsewhere
+        found = None  # the table is not there yet
     if found is None or found < wanted:
         raise MigrationError(f"The database has schema {found or 'none'} of {wanted}; run `hermes migrate` first.")
     if found > wanted:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import monotonic
 from typing import Final
 
@@ -131,11 +132,15 @@ def _url(value: SecretStr | None, name: str, other: str) -> str:
 
 def _database(url: str, pool_size: int) -> Database:
     try:
-        return Database(url, pool_size=pool_size)
+        database = Database(url, pool_size=pool_size)
     except (ValueError, ArgumentError, ImportError):  # their own message may quote the URL with its password
         raise SettingsError(
             "DATABASE_URL is malformed (example: DATABASE_URL=mysql+asyncmy://hermes:secret@db/hermes)"
         ) from None
+    file = database.url.database
+    if database.dialect == "sqlite" and file and not Path(file).parent.is_dir():
+        raise SettingsError(f"DATABASE_URL names {file}, and there is no such folder; make it first.")
+    return database
 
 
 def _redis(url: str, connections: int) -> Redis:
