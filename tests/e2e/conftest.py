@@ -96,6 +96,11 @@ class Hermes:
         self._ready.set()
 
     @property
+    def launched(self) -> bool:
+        """Whether there is a process, ready or not."""
+        return self._process is not None
+
+    @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid

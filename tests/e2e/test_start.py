@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -16,6 +17,8 @@ import aiohttp
 import pytest
 
 TOKEN = "4000:" + "S" * 30
+SERVE = ("serve", "--port", "0")
+IN_SANDBOX = ("--sandbox", "--sandbox-port", "0")
 SECRETS = ("MCP_API_KEY", "CREDENTIAL_ENCRYPTION_KEY", "JWT_SECRET")
 
 
@@ -33,8 +36,14 @@ def content(data_dir: Path) -> str:
         return "\n".join(database.iterdump())
 
 
+def usage_rows(data_dir: Path) -> set[str]:
+    """The calls that are charged."""
+    with closing(sqlite3.connect(data_dir / "hermes.db")) as database:
+        return {call_id for (call_id,) in database.execute("SELECT call_id FROM usage")}
+
+
 async def test_a_second_serve_on_a_data_folder_names_the_first(shared_hermes: Any) -> None:
-    said = refusal(shared_hermes.run("serve", "--port", "0", "--sandbox", "--sandbox-port", "0"))
+    said = refusal(shared_hermes.run(*SERVE, *IN_SANDBOX))
     assert f"pid {shared_hermes.pid}" in said
     assert "--data-dir" in said
 
@@ -42,24 +51,21 @@ async def test_a_second_serve_on_a_data_folder_names_the_first(shared_hermes: An
 async def test_a_wrong_encryption_key_is_refused_and_nothing_changed(new_hermes: Any, api: Any) -> None:
     hermes = new_hermes().start()
     assert (await api(hermes, hermes.api_key).send("before")).code == "success"
-    await asyncio.to_thread(hermes.stop)
+    assert await asyncio.to_thread(hermes.stop) == 0
     before = content(hermes.data_dir)
-    serve = ("serve", "--port", "0", "--sandbox", "--sandbox-port", "0")
-    said = refusal(hermes.run(*serve, env={"CREDENTIAL_ENCRYPTION_KEY": "ab" * 32}))
+    said = refusal(hermes.run(*SERVE, *IN_SANDBOX, env={"CREDENTIAL_ENCRYPTION_KEY": "ab" * 32}))
     assert "CREDENTIAL_ENCRYPTION_KEY" in said
     assert hermes.secrets["CREDENTIAL_ENCRYPTION_KEY"] not in said
+    assert "--sandbox" in refusal(hermes.run(*SERVE))  # real accounts have no business in this folder
     assert content(hermes.data_dir) == before
     await asyncio.to_thread(hermes.start)
     assert (await api(hermes, hermes.api_key).send("after")).code == "success"
 
 
-async def test_the_sandbox_and_real_accounts_never_share_a_folder(new_hermes: Any) -> None:
-    sandbox = new_hermes(folder="sandbox").start()
-    live = new_hermes("--live", folder="live").start()
-    for one in (sandbox, live):
-        assert await asyncio.to_thread(one.stop) == 0
-    assert "--sandbox" in refusal(sandbox.run("serve", "--port", "0"))
-    assert "--sandbox" in refusal(live.run("serve", "--port", "0", "--sandbox", "--sandbox-port", "0"))
+async def test_the_sandbox_never_comes_to_a_folder_of_real_accounts(new_hermes: Any) -> None:
+    hermes = new_hermes("--live").start()
+    assert await asyncio.to_thread(hermes.stop) == 0
+    assert "--sandbox" in refusal(hermes.run(*SERVE, *IN_SANDBOX))
 
 
 async def test_a_taken_port_is_told_in_one_sentence(new_hermes: Any) -> None:
@@ -70,32 +76,30 @@ async def test_a_taken_port_is_told_in_one_sentence(new_hermes: Any) -> None:
     assert "--port" in said
 
 
-@pytest.mark.parametrize("missing", SECRETS)
-async def test_with_stores_of_its_own_a_missing_secret_is_refused(
-    shared_hermes: Any, tmp_path: Path, missing: str
+@pytest.mark.parametrize("missing", [SECRETS, ("JWT_SECRET",)])
+async def test_with_stores_of_its_own_every_missing_secret_is_named(
+    shared_hermes: Any, tmp_path: Path, missing: tuple[str, ...]
 ) -> None:
-    given = {name: value for name, value in shared_hermes.secrets.items() if name != missing}
+    given = {name: value for name, value in shared_hermes.secrets.items() if name not in missing}
     env = {**shared_hermes.stores, **given, "DATA_DIR": str(tmp_path / "own")}
-    said = refusal(shared_hermes.run("serve", "--port", "0", env=env))
-    assert [name for name in SECRETS if name in said.replace(f"{missing}=", "")] == [missing]
+    said = refusal(shared_hermes.run(*SERVE, env=env))
+    assert tuple(name for name in SECRETS if name in said) == missing
+    assert not (tmp_path / "own").exists()
 
 
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
         ({"REDIS_URL": "unix:///nowhere/valkey.sock"}, "REDIS_URL"),
-        ({"REDIS_URL": "gopher://x"}, "REDIS_URL"),
         ({"REDIS_URL": ""}, "REDIS_URL"),
         ({"DATABASE_URL": "sqlite+aiosqlite:////nowhere/hermes.db"}, "DATABASE_URL"),
-        ({"DATABASE_URL": "nonsense"}, "DATABASE_URL"),
-        ({"DATABASE_URL": ""}, "DATABASE_URL"),
     ],
 )
 async def test_stores_that_cannot_be_used_are_named(
     shared_hermes: Any, tmp_path: Path, changed: dict[str, str], named: str
 ) -> None:
     env = {**shared_hermes.stores, **shared_hermes.secrets, "DATA_DIR": str(tmp_path / "own"), **changed}
-    assert named in refusal(shared_hermes.run("serve", "--port", "0", env=env))
+    assert named in refusal(shared_hermes.run(*SERVE, env=env))
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -121,10 +125,10 @@ async def test_told_to_end_it_finishes_what_it_began(
     assert await asyncio.to_thread(hermes.wait) == 0
     assert not any(lives(pid) for pid in started)
     listening.close()
-    await asyncio.to_thread(hermes.start)
-    lines = {line["id"]: line["outcome"] for line in await customer.trail()}
+    exported = hermes.run("audit", "export", customer.customer_id)
+    lines = {line["id"]: line["outcome"] for line in map(json.loads, exported.stdout.splitlines())}
     assert {lines[answer.call_id] for answer in answers} == {"success"}
-    assert (await customer.get("/api/usage"))["used"] == 5
+    assert usage_rows(hermes.data_dir) == {answer.call_id for answer in answers}
 
 
 async def test_several_processes_answer_and_are_replaced(new_hermes: Any, api: Any, until: Any, lives: Any) -> None:
@@ -220,3 +224,14 @@ async def _becomes(replica: Any, path: str, status: int, since: float, until: An
 
     await until(answers, 15, f"{path} answers {status}")
     assert asked - since <= 5, f"{path} did not answer {status} when asked {asked - since} s later"
+
+
+async def test_told_to_end_while_it_starts(new_hermes: Any, until: Any, lives: Any) -> None:
+    hermes = new_hermes()
+    starting = asyncio.create_task(asyncio.to_thread(hermes.start))
+    valkey = await until(lambda: hermes.launched and hermes.valkey_pid, 30, "Valkey is started")
+    hermes.tell(signal.SIGTERM)
+    assert await asyncio.to_thread(hermes.wait) == 0
+    assert not lives(valkey)
+    await asyncio.gather(starting, return_exceptions=True)
+    await asyncio.to_thread(hermes.start)
