@@ -28,11 +28,16 @@ from hermes.gateway.actions import ActionTrail
 from hermes.gateway.admission import Admissions
 from hermes.gateway.call import Gateway
 from hermes.gateway.idempotency import Answers
+from hermes.gateway.long_calls import LongCalls
+from hermes.gateway.long_rows import LongCallRows
 from hermes.gateway.lookup import CallLookup
+from hermes.gateway.own_tools import OwnTools
 from hermes.identity.authenticate import Authenticator
 from hermes.identity.callers import Callers
 from hermes.identity.service import ApiKeys, Customers
 from hermes.identity.versions import Versions
+from hermes.media import tasks as media_tasks
+from hermes.media.limits import limit_of
 from hermes.media.store import MediaStore
 from hermes.net.guarded import GuardedClient
 from hermes.net.upstream import Upstream
@@ -68,7 +73,9 @@ class House:
     gateway: Gateway
     admissions: Admissions
     lookup: CallLookup
+    long_calls: LongCalls
     trail: Trail
+    actions: ActionTrail
     media: MediaStore
     ledger: UsageLedger
     quotas: Quotas
@@ -140,7 +147,8 @@ def build_house(settings: Settings, stores: Stores, catalog: Catalog, upstream: 
     inbound = InboundEvents(database, PhoneNumbers(routing), queue)
     media = MediaStore(database, keyring, GuardedClient(trusted=_trusted(settings)), settings.data_dir / "media")
     ports = Ports(message_statuses=inbound, leases=RedisLeases(redis), media=media)
-    admissions = Admissions(redis)
+    long_rows = LongCallRows(database)
+    admissions = Admissions(redis, alive=long_rows.alive)
     actions = ActionTrail(admissions)
     ledger = UsageLedger(database, redis, consumer=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}")
     quotas = Quotas(redis, ledger)
@@ -154,8 +162,20 @@ def build_house(settings: Settings, stores: Stores, catalog: Catalog, upstream: 
         plan_includes=lambda caller, platform: plan_of(caller.plan).includes(platform),
     )
     accounts = Accounts(catalog, settings, credentials, connections, upstream, ports, key_name=key_name)
-    gateway = Gateway(catalog, accounts, admissions, quotas, callers, Answers(keyring), observe=metrics.observe)
-    trail = Trail(redis)
+    trail, answers = Trail(redis), Answers(keyring)
+    long_calls = LongCalls(long_rows, keyring, catalog, accounts, admissions, callers, answers, observe=metrics.observe)
+    lookup = CallLookup(redis, trail, long_calls)
+    gateway = Gateway(
+        catalog,
+        accounts,
+        admissions,
+        quotas,
+        callers,
+        answers,
+        observe=metrics.observe,
+        long_calls=long_calls,
+        own=OwnTools(lookup, media, limit_of),
+    )
     house = House(
         settings=settings,
         stores=stores,
@@ -169,8 +189,10 @@ def build_house(settings: Settings, stores: Stores, catalog: Catalog, upstream: 
         connections=connections,
         gateway=gateway,
         admissions=admissions,
-        lookup=CallLookup(redis, trail),
+        lookup=lookup,
+        long_calls=long_calls,
         trail=trail,
+        actions=actions,
         media=media,
         ledger=ledger,
         quotas=quotas,
@@ -186,7 +208,8 @@ def build_house(settings: Settings, stores: Stores, catalog: Catalog, upstream: 
 def _register_jobs(house: House) -> None:
     webhook_tasks.register_tasks(house.queue, house.inbound)
     billing_tasks.register_tasks(house.queue, house.ledger)
-    gateway_tasks.register_tasks(house.queue, house.admissions)
+    gateway_tasks.register_tasks(house.queue, house.admissions, house.long_calls)
+    media_tasks.register_tasks(house.queue, house.media)
 
 
 def _trusted(settings: Settings) -> list[tuple[str, int]]:

@@ -20,6 +20,8 @@ from hermes.connections import routes as connection_routes
 from hermes.errors import Internal
 from hermes.identity import routes as identity_routes
 from hermes.identity.dependencies import Doors
+from hermes.media import routes as media_routes
+from hermes.media.limits import limit_of
 from hermes.observability.health import About, Health
 from hermes.observability.logs import RequestLog
 from hermes.storage.revisions import require_newest_schema
@@ -45,6 +47,7 @@ class App:
     def __init__(self, house: House) -> None:
         settings = house.settings
         guard = Guard(settings)
+        self._long_calls = house.long_calls
         self._mcp = McpTransport(settings, house.gateway, house.authenticator, version=VERSION)
         self._sse = SseTransport(guard, house.authenticator, self._mcp.runner, Mailbox(house.stores.redis))
         rest = RestTransport(house.catalog, house.gateway, house.authenticator)
@@ -66,8 +69,9 @@ class App:
                 await self._sse.close()
 
     def end_streams(self) -> None:
-        """Close streams that would stay open for as long as their clients like."""
+        """Close streams that would stay open for as long as their clients like, and give long calls back."""
         self._sse.end_streams()
+        self._long_calls.stop()
 
 
 class FrontDoor:
@@ -116,6 +120,7 @@ def _json_routes(house: House) -> FastAPI:
     app.include_router(billing_routes.build_router(house.ledger, house.quotas, caller, acting_for))
     app.include_router(audit_routes.build_router(house.trail, caller, acting_for))
     app.include_router(call_routes.build_router(house.lookup, caller, acting_for))
+    app.include_router(media_routes.build_router(house.media, limit_of, house.actions, caller))
     return app
 
 

@@ -60,7 +60,7 @@ FAILURES: list[tuple[str, str, Any, type[HermesError], str]] = [
 async def test_a_failed_call_is_audited_and_not_charged(
     house, options, monkeypatch, tool, fault, kind, outcome
 ) -> None:
-    monkeypatch.setattr("hermes.gateway.call._BACKSTOP_SECONDS", 0.01)
+    monkeypatch.setattr("hermes.gateway.execution._BACKSTOP_SECONDS", 0.01)
     caller = await house.customer()
 
     async def fail(api: Any, text: str) -> str:

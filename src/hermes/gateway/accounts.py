@@ -140,21 +140,31 @@ class Accounts:
             NotConnected: there is none; the error says how to link one.
             NeedsReconnect: it is known not to work any more; the error says how to link it again.
         """
-        if await self._load(caller, platform, label or DEFAULT_ACCOUNT):
+        if await self._sealed(caller, platform, label or DEFAULT_ACCOUNT) is not None:
             return label or DEFAULT_ACCOUNT
         labels = (await self._linked.accounts(caller.customer_id)).get(platform, ())
-        if label is None and labels and await self._load(caller, platform, labels[0]):
+        if label is None and labels and await self._sealed(caller, platform, labels[0]) is not None:
             return labels[0]
-        title = self._catalog.platforms[platform].title
-        raise NotConnected(
-            f"No {title} account is linked. Link one first: {self._connect_url(platform)}",
-            platform=platform,
-            connect_url=self._connect_url(platform),
-        )
+        raise self._not_linked(platform)
 
-    async def _load(self, caller: Caller, platform: str, label: str) -> bool:
+    async def stored(self, caller: Caller, platform: str, label: str) -> str:
+        """The sealed credential of an account, for a call that goes on after a restart; '' in single-user mode.
+
+        Raises:
+            NotConnected: it was unlinked meanwhile.
+            NeedsReconnect: it is known not to work any more.
+        """
+        if caller.single_user:
+            self.credential_key(caller, platform, label)
+            return ""
+        sealed = await self._sealed(caller, platform, label)
+        if sealed is None:
+            raise self._not_linked(platform)
+        return sealed
+
+    async def _sealed(self, caller: Caller, platform: str, label: str) -> str | None:
         try:
-            return await self._store.load(caller.customer_id, platform, label) is not None
+            return await self._store.load(caller.customer_id, platform, label)
         except NeedsReconnect as error:
             url = self._connect_url(platform)
             raise NeedsReconnect(
@@ -214,6 +224,10 @@ class Accounts:
                 nothing_sent=True,
             ) from None
         return credentials
+
+    def _not_linked(self, platform: str) -> NotConnected:
+        title, url = self._catalog.platforms[platform].title, self._connect_url(platform)
+        return NotConnected(f"No {title} account is linked. Link one first: {url}", platform=platform, connect_url=url)
 
     def _nothing_in_environ(self, platform: AnyPlatform) -> NotConnected:
         names = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -23,6 +23,7 @@ IDEMPOTENCY_SECONDS = 24 * 3600
 _GRACE_SECONDS = 30.0
 _SEQUENCE_EXTRA_DAYS = 5
 
+Alive = Callable[[Sequence[str]], Awaitable[Collection[str]]]
 Outcome = Literal["success", "error", "denied", "cancelled", "outcome_unknown", "replayed"]
 IdempotencyState = Literal["done", "free", "unknown"]
 
@@ -82,8 +83,15 @@ class Admission:
 class Admissions:
     """Runs the two scripts."""
 
-    def __init__(self, redis: Redis, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, redis: Redis, *, now: Callable[[], float] = time.time, alive: Alive | None = None) -> None:
+        """Prepare.
+
+        Args:
+            alive: which of some calls are still under way although their deadline passed: long ones, which outlive
+                the process that admitted them.
+        """
         self._redis = redis
+        self._alive = alive
         self._now = now
 
     def now(self) -> datetime:
@@ -193,10 +201,15 @@ class Admissions:
             How many calls were closed.
         """
         until: float | str = "+inf" if everything else int(self._now() * 1000)
-        closed = 0
-        while members := await self._redis.zrangebyscore(PENDING_INDEX, "-inf", until, start=0, num=batch):
-            for member in members:
-                closed += await self._close(str(member))
+        closed = kept = 0
+        while members := await self._redis.zrangebyscore(PENDING_INDEX, "-inf", until, start=kept, num=batch):
+            ids = {str(member): str(member).rpartition(":")[2] for member in members}
+            alive = await self._alive(list(ids.values())) if self._alive is not None else ()
+            for member, call_id in ids.items():
+                if call_id in alive:
+                    kept += 1
+                else:
+                    closed += await self._close(member)
         return closed
 
     async def _close(self, member: str) -> int:

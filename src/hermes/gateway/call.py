@@ -21,13 +21,17 @@ from hermes.audit.redaction import redact_arguments
 from hermes.audit.trail import new_call_id
 from hermes.billing.plans import plan_of
 from hermes.billing.quota import Quotas, month_of
-from hermes.errors import HermesError, Internal, NeedsReconnect, OutcomeUnknown, PlatformUnavailable, UnknownTool
-from hermes.gateway.accounts import Accounts, OpenAccount
+from hermes.errors import HermesError, Internal, OutcomeUnknown, UnknownTool
+from hermes.gateway.accounts import Accounts
 from hermes.gateway.admission import Admission, Admissions, Call, IdempotencyState, Outcome
 from hermes.gateway.arguments import check_arguments, check_idempotency_key, digest_of, with_account
-from hermes.gateway.fence import fence, fence_text
+from hermes.gateway.execution import execute
+from hermes.gateway.fence import fence_text
 from hermes.gateway.idempotency import Answers, idempotency_key, refusal, state_after
-from hermes.gateway.refusals import limit_refusal, unexpected
+from hermes.gateway.long_calls import LongCalls, Run
+from hermes.gateway.outcomes import outcome_of
+from hermes.gateway.own_tools import GATEWAY, OwnTools
+from hermes.gateway.refusals import limit_refusal
 from hermes.gateway.results import CallOptions, CallResult, ToolView
 from hermes.identity.caller import Caller
 from hermes.identity.callers import Callers
@@ -43,8 +47,6 @@ Observer = Callable[[str, str, str, float], None]
 
 _ADMIT_TRIES = 6
 _SETTLE_SECONDS = 10.0
-_BACKSTOP_SECONDS = 5.0
-"""The platform's client ends at the tool's deadline by itself; this much later, whatever else hangs is ended too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ class Gateway:
         answers: Answers,
         *,
         observe: Observer | None = None,
+        long_calls: LongCalls | None = None,
+        own: OwnTools | None = None,
     ) -> None:
         self.catalog = catalog
         self._accounts = accounts
@@ -85,13 +89,16 @@ class Gateway:
         self._callers = callers
         self._answers = answers
         self._observe = observe
+        self._long_calls = long_calls
+        self._own = own
+        self._tools: Mapping[str, Tool] = {**catalog.tools, **(own.tools if own is not None else {})}
         self._writing: set[asyncio.Task[Any]] = set()
         self._limits: Mapping[str, RateLimit | None] = {
             platform.id: next((limit for limit in platform.limits if limit.enforced), None) for platform in catalog
         }
 
     async def tools(self, caller: Caller) -> list[ToolView]:
-        """The tools that this caller may call, in catalogue order."""
+        """The tools that this caller may call, in catalogue order; the gateway's own stand last."""
         labels = await self._accounts.labels(caller)
         return [
             ToolView(
@@ -100,7 +107,7 @@ class Gateway:
                 if len(labels.get(tool.platform, ())) > 1
                 else tool.input_schema,
             )
-            for tool in self.catalog.tools.values()
+            for tool in self._tools.values()
             if _reaches(caller, tool)
         ]
 
@@ -111,6 +118,13 @@ class Gateway:
             HermesError: whatever stopped it; `UnknownTool` when there is no such tool for this caller. Its `data`
                 has `call_id`, by which `GET /api/calls/{id}` tells what became of the call.
         """
+        begun = await self.start(caller, name, arguments, options)
+        return begun if isinstance(begun, CallResult) else await begun.wait()
+
+    async def start(
+        self, caller: Caller, name: str, arguments: Mapping[str, Any], options: CallOptions
+    ) -> CallResult | Run:
+        """As `call`, but a tool that may take minutes is only begun: what comes back is its run, by then durable."""
         started = time.perf_counter()
         call = self._new_call(caller, name, arguments, options)
         try:
@@ -124,23 +138,45 @@ class Gateway:
             self._give_up(call, "cancelled", options, started)
             raise
         except (RedisError, SQLAlchemyError, TimeoutError) as error:
-            log.error("store_unavailable", error=type(error).__name__)
-            self._give_up(call, "error", options, started)
-            raise Internal(
-                "The gateway's own store did not answer; nothing was sent. Try again shortly.",
-                detail=type(error).__name__,
-                nothing_sent=True,
-                call_id=call.id,
-            ) from None
+            raise self._store_failed(call, options, started, error) from None
         if admission.status == "idempotency_done":
             return await self._replay(run, admission)
+        if run.tool.long and self._long_calls is not None:
+            return await asyncio.shield(self._finish(self._begin(self._long_calls, run, label, admission.detail[0])))
         if run.tool.effect is Effect.READ:
             return await self._run(run, label, admission.detail[0])
         # A write that has begun is finished and settled even when the client goes away.
         return await asyncio.shield(self._finish(self._run(run, label, admission.detail[0])))
 
+    async def _begin(self, long_calls: LongCalls, run: _Run, label: str, sealed: str) -> Run:
+        try:
+            return await long_calls.begin(
+                run.caller,
+                run.call,
+                run.tool,
+                run.arguments,
+                label=label,
+                sealed=sealed,
+                report=run.options.report,
+                transport=run.options.transport,
+            )
+        except (SQLAlchemyError, TimeoutError) as error:
+            raise self._store_failed(run.call, run.options, run.started, error) from None
+
+    def _store_failed(self, call: Call, options: CallOptions, started: float, error: Exception) -> Internal:
+        log.error("store_unavailable", error=type(error).__name__)
+        self._give_up(call, "error", options, started)
+        return Internal(
+            "The gateway's own store did not answer; nothing was sent. Try again shortly.",
+            detail=type(error).__name__,
+            nothing_sent=True,
+            call_id=call.id,
+        )
+
     async def close(self) -> None:
-        """Wait until every write that has begun is settled."""
+        """Give long calls back, and wait until every other write that has begun is settled."""
+        if self._long_calls is not None:
+            await self._long_calls.close()
         while self._writing:
             await asyncio.wait(set(self._writing))
 
@@ -166,7 +202,8 @@ class Gateway:
         self._finish(close())
 
     def _new_call(self, caller: Caller, name: str, arguments: Mapping[str, Any], options: CallOptions) -> Call:
-        tool = self.catalog.tools.get(name)
+        tool = self._tools.get(name)
+        own = tool is not None and tool.platform == GATEWAY
         now = self._admissions.now()
         call_id = new_call_id()
         shown = fence_text(name[:128])
@@ -185,9 +222,10 @@ class Gateway:
             tool=shown,
             platform=tool.platform if tool else "",
             month=month_of(now),
-            counted=not caller.single_user,
+            counted=not caller.single_user and not own,
             audit_days=plan_of(caller.plan).audit_days,
             entry=entry,
+            billable=not own,
         )
 
     async def _prepare(
@@ -200,11 +238,13 @@ class Gateway:
         started: float,
     ) -> _Run:
         """Find the tool, the account and the arguments. Nothing is reserved yet."""
-        tool = self.catalog.tools.get(name)
+        tool = self._tools.get(name)
         if tool is None or not _reaches(caller, tool):
             raise UnknownTool(
                 f"There is no tool {fence_text(name[:128])!r} for this caller. The list of tools says what there is."
             )
+        if tool.platform == GATEWAY:
+            return _Run(caller, options, started, call, tool, check_arguments(tool, arguments, query=False), None, "")
         account, rest = await self._accounts.choose(caller, tool.platform, arguments)
         checked = check_arguments(tool, rest, query=options.query)
         key, digest = "", ""
@@ -228,8 +268,8 @@ class Gateway:
                 run.call,
                 run.caller,
                 plan,
-                credential_key=self._accounts.credential_key(run.caller, run.tool.platform, label),
-                vendor_limit=self._limits[run.tool.platform],
+                credential_key=self._credential_key(run, label),
+                vendor_limit=self._limits.get(run.tool.platform),
                 account=label,
                 digest=run.digest,
                 timeout=run.tool.timeout,
@@ -253,6 +293,11 @@ class Gateway:
             "The account is being changed right now; nothing was sent. Try again shortly.", nothing_sent=True
         )
 
+    def _credential_key(self, run: _Run, label: str) -> str:
+        if run.tool.platform == GATEWAY:
+            return ""
+        return self._accounts.credential_key(run.caller, run.tool.platform, label)
+
     async def _refreshed(self, run: _Run) -> _Run:
         """The run with the caller as the database has them now; their plan or grants may have changed."""
         caller = await self._callers.refresh(run.caller)
@@ -275,25 +320,10 @@ class Gateway:
         return CallResult(run.call.id, structured)
 
     async def _execute(self, run: _Run, label: str, sealed: str) -> dict[str, Any]:
-        """Open the account and run the tool. Returns the fenced result."""
-        deadline = asyncio.get_running_loop().time() + run.tool.timeout
-        account: OpenAccount | None = None
-        try:
-            account = self._accounts.open(run.caller, run.tool, label, sealed, deadline)
-            context = ToolContext(run.call.id, run.options.report)
-            async with asyncio.timeout(run.tool.timeout + _BACKSTOP_SECONDS):
-                return dict(fence(await run.tool.run(account.api, run.arguments, context)))
-        except HermesError as error:
-            if isinstance(error, NeedsReconnect) and account is not None:
-                # The platform said so. A credential that did not open here may well be fine for another replica.
-                await self._accounts.needs_reconnect(run.caller, run.tool, label, error, sealed)
-            error.message = fence_text(error.message)
-            error.data = fence(error.data)
-            raise
-        except TimeoutError:
-            raise _too_slow(run.tool, account) from None
-        except Exception as error:  # noqa: BLE001  (the last line: a platform's fault must not leave a call unsettled)
-            raise unexpected(error, run.tool, may_have_acted=_may_have_acted(run.tool, account)) from None
+        context = ToolContext(run.call.id, run.options.report)
+        if self._own is not None and run.tool.platform == GATEWAY:
+            return await self._own.run(run.caller, run.tool, run.arguments, context)
+        return await execute(self._accounts, run.caller, run.tool, run.arguments, context, label=label, sealed=sealed)
 
     async def _replay(self, run: _Run, admission: Admission) -> CallResult:
         """Give the first answer again; audited, not charged."""
@@ -316,9 +346,7 @@ class Gateway:
         state = state_after(error)
         key = run.call.idempotency_key
         answer = self._answers.seal(key, run.call.id, outcome) if key and state == "done" else ""
-        kind: Outcome = (
-            "success" if error is None else "outcome_unknown" if isinstance(error, OutcomeUnknown) else "error"
-        )
+        kind = outcome_of(outcome)
         try:
             recorded = await self._record(
                 run.call, kind, error.code if error else None, run.started, idempotency=state, answer=answer
@@ -389,20 +417,6 @@ class Gateway:
 
 def _reaches(caller: Caller, tool: Tool) -> bool:
     """Plan ∩ grants: what lies outside is hidden from the caller and answered as unknown."""
+    if tool.platform == GATEWAY:
+        return True
     return plan_of(caller.plan).includes(tool.platform) and caller.grants.allow(tool.platform, tool.effect.access)
-
-
-def _may_have_acted(tool: Tool, account: OpenAccount | None) -> bool:
-    """False only when it is certain: nothing was opened, or not a byte was sent to a platform reached over HTTP."""
-    return account is not None and (account.http.may_have_acted or not tool.over_http)
-
-
-def _too_slow(tool: Tool, account: OpenAccount | None) -> HermesError:
-    if tool.effect is not Effect.READ and _may_have_acted(tool, account):
-        return OutcomeUnknown(
-            f"{tool.name} did not finish in {tool.timeout:g} s and may have acted. It is not sent again by itself; "
-            "check on the platform before repeating it."
-        )
-    return PlatformUnavailable(
-        f"{tool.name} did not finish in {tool.timeout:g} s; nothing was changed. Try again later."
-    )

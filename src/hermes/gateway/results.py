@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
+from hermes.errors import HermesError
 from hermes.platforms.base import Tool
 from hermes.platforms.schema import Schema
 
@@ -40,6 +42,30 @@ class CallResult:
 
     call_id: str
     structured: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LongCall:
+    """How a call that may take minutes stands.
+
+    Attributes:
+        status: `running`, then the outcome as the trail names it.
+        publish_state: `created`, `uploading`, `processing`, `published`, `failed` or `outcome_unknown`.
+        progress: `done`, `total` and `message`, as last told.
+        result: the fenced result, after success.
+        error: what stopped it.
+    """
+
+    id: str
+    tool: str
+    account: str
+    status: str
+    publish_state: str
+    progress: dict[str, Any] | None
+    result: dict[str, Any] | None
+    error: HermesError | None
+    created_at: datetime
+    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

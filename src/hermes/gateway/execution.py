@@ -1,0 +1,75 @@
+"""Running a tool on an opened account: whatever comes of it is a fenced result or an error for the caller."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from hermes.errors import HermesError, NeedsReconnect, OutcomeUnknown, PlatformUnavailable
+from hermes.gateway.accounts import Accounts, OpenAccount
+from hermes.gateway.fence import fence, fence_text
+from hermes.gateway.refusals import unexpected
+from hermes.identity.caller import Caller
+from hermes.platforms.base import Effect, Tool, ToolContext
+
+_BACKSTOP_SECONDS: Final = 5.0
+"""The platform's client ends at the tool's deadline by itself; this much later, whatever else hangs is ended too."""
+
+
+async def execute(
+    accounts: Accounts,
+    caller: Caller,
+    tool: Tool,
+    arguments: BaseModel,
+    context: ToolContext,
+    *,
+    label: str,
+    sealed: str,
+) -> dict[str, Any]:
+    """Open the account and run the tool.
+
+    Args:
+        label: the account's label.
+        sealed: its credential, as it is stored; '' in single-user mode.
+
+    Returns:
+        The fenced result, which fits the tool's output schema.
+
+    Raises:
+        HermesError: whatever stopped it; its texts are fenced.
+    """
+    deadline = asyncio.get_running_loop().time() + tool.timeout
+    account: OpenAccount | None = None
+    try:
+        account = accounts.open(caller, tool, label, sealed, deadline)
+        async with asyncio.timeout(tool.timeout + _BACKSTOP_SECONDS):
+            return dict(fence(await tool.run(account.api, arguments, context)))
+    except HermesError as error:
+        if isinstance(error, NeedsReconnect) and account is not None:
+            # The platform said so. A credential that did not open here may well be fine for another replica.
+            await accounts.needs_reconnect(caller, tool, label, error, sealed)
+        error.message = fence_text(error.message)
+        error.data = fence(error.data)
+        raise
+    except TimeoutError:
+        raise _too_slow(tool, account) from None
+    except Exception as error:  # noqa: BLE001  (the last line: a platform's fault must not leave a call unsettled)
+        raise unexpected(error, tool, may_have_acted=_may_have_acted(tool, account)) from None
+
+
+def _may_have_acted(tool: Tool, account: OpenAccount | None) -> bool:
+    """False only when it is certain: nothing was opened, or not a byte was sent to a platform reached over HTTP."""
+    return account is not None and (account.http.may_have_acted or not tool.over_http)
+
+
+def _too_slow(tool: Tool, account: OpenAccount | None) -> HermesError:
+    if tool.effect is not Effect.READ and _may_have_acted(tool, account):
+        return OutcomeUnknown(
+            f"{tool.name} did not finish in {tool.timeout:g} s and may have acted. It is not sent again by itself; "
+            "check on the platform before repeating it."
+        )
+    return PlatformUnavailable(
+        f"{tool.name} did not finish in {tool.timeout:g} s; nothing was changed. Try again later."
+    )

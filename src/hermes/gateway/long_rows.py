@@ -1,0 +1,244 @@
+"""The rows of long calls. Everything that a run writes depends on its claim, so a run that lost it changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from hermes.gateway.models import CallStepRow, LongCallRow
+from hermes.platforms.ports import PublishState
+from hermes.storage.sql import Database, rows_matched
+
+BEGUN: Final = "begun"
+DONE: Final = "done"
+CLAIM: Final = timedelta(seconds=30)
+"""How long a run has its call without a sign of life."""
+
+KEPT: Final = timedelta(hours=24)
+"""How long the result of a finished call can be asked for; its audit line stays longer."""
+
+
+class ClaimLost(Exception):
+    """Another run has the call by now, or it is finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right of one run to go on with one call."""
+
+    customer_id: str
+    call_id: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What was known of a step when it was begun: `state` is None when it is new."""
+
+    state: str | None
+    sealed_result: str | None
+
+
+class LongCallRows:
+    """Reads and writes them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def insert(self, claim: Claim, **values: Any) -> None:
+        """Write a new call, claimed by its first run."""
+        now = _now()
+        row = LongCallRow(
+            id=claim.call_id,
+            customer_id=claim.customer_id,
+            publish_state=PublishState.CREATED,
+            cancel_requested=False,
+            attempts=1,
+            claimed_by=claim.token,
+            claimed_until=now + CLAIM,
+            created_at=now,
+            updated_at=now,
+            **values,
+        )
+        async with self._database.session() as session:
+            session.add(row)
+
+    async def claim(self, call_id: str, token: str) -> LongCallRow | None:
+        """Take a call that nobody has, for another run; None when there is nothing to take."""
+        now = _now()
+        take = (
+            update(LongCallRow)
+            .where(LongCallRow.id == call_id, LongCallRow.finished_at.is_(None), LongCallRow.claimed_until <= now)
+            .values(claimed_by=token, claimed_until=now + CLAIM, attempts=LongCallRow.attempts + 1)
+        )
+        async with self._database.session() as session:
+            if await rows_matched(session, take) != 1:
+                return None
+            return await session.get(LongCallRow, call_id)
+
+    async def renew(self, claim: Claim) -> bool:
+        """Keep the claim alive. Returns whether the call is to be cancelled.
+
+        Raises:
+            ClaimLost: it is another's by now.
+        """
+        async with self._database.session() as session:
+            await _hold(session, claim)
+            return await _cancelled(session, claim)
+
+    async def release(self, claim: Claim) -> None:
+        """Give the call back, for another run to take at once."""
+        async with self._database.session() as session:
+            await session.execute(_mine(claim).values(claimed_by=None, claimed_until=_now()))
+
+    async def note(self, claim: Claim, **values: Any) -> None:
+        """Write how far the call is (`publish_state`, `progress`).
+
+        Raises:
+            ClaimLost: it is another's by now.
+        """
+        async with self._database.session() as session:
+            await _hold(session, claim, **values)
+
+    async def begin_step(self, claim: Claim, name: str) -> tuple[Step, bool]:
+        """Write that a step begins, unless it is known. Returns what is known, and whether the call is to be cancelled;
+        a new step of a call that is to be cancelled is not begun.
+
+        Raises:
+            ClaimLost: the call is another's by now.
+        """
+        async with self._database.session() as session:
+            await _hold(session, claim)
+            cancelled = await _cancelled(session, claim)
+            look = select(CallStepRow.state, CallStepRow.sealed_result).where(*_is(claim, name))
+            known = (await session.execute(look)).one_or_none()
+            if known is not None:
+                return Step(*known), cancelled
+            if not cancelled:
+                session.add(
+                    CallStepRow(call_id=claim.call_id, customer_id=claim.customer_id, name=name, state=BEGUN, at=_now())
+                )
+            return Step(None, None), cancelled
+
+    async def finish_step(self, claim: Claim, name: str, sealed_result: str) -> None:
+        """Write what a step gave: also when the claim was lost meanwhile, because it is what happened."""
+        async with self._database.session() as session:
+            await session.execute(
+                update(CallStepRow).where(*_is(claim, name)).values(state=DONE, sealed_result=sealed_result, at=_now())
+            )
+
+    async def free_step(self, claim: Claim, name: str) -> None:
+        """Forget that a step was begun: it certainly did nothing."""
+        async with self._database.session() as session:
+            await session.execute(delete(CallStepRow).where(*_is(claim, name), CallStepRow.state == BEGUN))
+
+    async def steps(self, claim: Claim) -> Sequence[str]:
+        """The states of all steps that were begun."""
+        async with self._database.reading() as session:
+            mine = (CallStepRow.customer_id == claim.customer_id, CallStepRow.call_id == claim.call_id)
+            return (await session.scalars(select(CallStepRow.state).where(*mine))).all()
+
+    async def finish(self, claim: Claim, outcome: str, sealed_outcome: str, publish_state: str) -> None:
+        """Write the outcome, before the call is settled.
+
+        Raises:
+            ClaimLost: it is another's by now.
+        """
+        async with self._database.session() as session:
+            await _hold(session, claim, outcome=outcome, sealed_outcome=sealed_outcome, publish_state=publish_state)
+
+    async def settled(self, claim: Claim) -> None:
+        """Write that the call is settled: nobody has to do anything about it any more."""
+        async with self._database.session() as session:
+            await session.execute(
+                update(LongCallRow)
+                .where(LongCallRow.id == claim.call_id, LongCallRow.customer_id == claim.customer_id)
+                .values(finished_at=_now(), claimed_by=None)
+            )
+
+    async def request_cancel(self, customer_id: str, call_id: str) -> bool:
+        """Ask for the customer's call to be cancelled. False: there is no such call under way."""
+        ask = (
+            update(LongCallRow)
+            .where(
+                LongCallRow.customer_id == customer_id, LongCallRow.id == call_id, LongCallRow.sealed_outcome.is_(None)
+            )
+            .values(cancel_requested=True)
+        )
+        async with self._database.session() as session:
+            return await rows_matched(session, ask) == 1
+
+    async def find(self, customer_id: str, call_id: str) -> LongCallRow | None:
+        """The customer's call."""
+        async with self._database.reading() as session:
+            found: LongCallRow | None = await session.scalar(
+                select(LongCallRow).where(LongCallRow.customer_id == customer_id, LongCallRow.id == call_id[:64])
+            )
+            return found
+
+    async def abandoned(self, limit: int = 100) -> Sequence[str]:
+        """For operators: calls of all customers that are under way and that no run has."""
+        async with self._database.reading() as session:
+            return (
+                await session.scalars(
+                    select(LongCallRow.id)
+                    .where(LongCallRow.finished_at.is_(None), LongCallRow.claimed_until <= _now())
+                    .order_by(LongCallRow.claimed_until)
+                    .limit(limit)
+                )
+            ).all()
+
+    async def alive(self, call_ids: Collection[str]) -> set[str]:
+        """For operators: which of these calls are under way, whoever has them."""
+        async with self._database.reading() as session:
+            wanted = select(LongCallRow.id).where(LongCallRow.id.in_(call_ids), LongCallRow.finished_at.is_(None))
+            return set((await session.scalars(wanted)).all())
+
+    async def purge(self, batch: int = 200) -> int:
+        """For operators: forget finished calls whose results need not be kept any more. Returns how many."""
+        gone = 0
+        while True:
+            async with self._database.session() as session:
+                old = select(LongCallRow.id).where(LongCallRow.finished_at < _now() - KEPT).limit(batch)
+                ids = (await session.scalars(old)).all()
+                await session.execute(delete(CallStepRow).where(CallStepRow.call_id.in_(ids)))
+                await session.execute(delete(LongCallRow).where(LongCallRow.id.in_(ids)))
+            gone += len(ids)
+            if len(ids) < batch:
+                return gone
+
+
+def _mine(claim: Claim) -> Any:
+    return update(LongCallRow).where(
+        LongCallRow.id == claim.call_id,
+        LongCallRow.customer_id == claim.customer_id,
+        LongCallRow.claimed_by == claim.token,
+        LongCallRow.finished_at.is_(None),
+    )
+
+
+async def _hold(session: AsyncSession, claim: Claim, **values: Any) -> None:
+    now = _now()
+    if await rows_matched(session, _mine(claim).values(claimed_until=now + CLAIM, updated_at=now, **values)) != 1:
+        raise ClaimLost(claim.call_id)
+
+
+async def _cancelled(session: AsyncSession, claim: Claim) -> bool:
+    return bool(await session.scalar(select(LongCallRow.cancel_requested).where(LongCallRow.id == claim.call_id)))
+
+
+def _is(claim: Claim, name: str) -> tuple[Any, ...]:
+    return (
+        CallStepRow.call_id == claim.call_id,
+        CallStepRow.customer_id == claim.customer_id,
+        CallStepRow.name == name,
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
