@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import socket
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -53,6 +54,11 @@ class Bench:
     surveys: dict[str, asyncio.Future[Survey]] = field(default_factory=dict)
     subjects: list[Subject] = field(default_factory=list)
     numbers: Any = field(default_factory=lambda: count(1))
+
+    @property
+    def ahead(self) -> float:
+        """Seconds by which the stand-ins' clock is ahead of the machine's."""
+        return self.sandbox.clock.now() - time.time()
 
     async def subject(self, tool: Tool, *, word: str = "", linked: bool = True) -> Subject:
         """A new customer with an account of its own on the tool's platform.
@@ -109,10 +115,15 @@ class Subject:
 
     async def link(self, word: str = "") -> None:
         """Link the account, or link it again with a token of another word."""
-        credentials: dict[str, Any] = dict(CREDENTIALS[self.tool.platform])
+        credentials: dict[str, Any] = dict(CREDENTIALS.get(self.tool.platform, {}))
         platform = self.bench.catalog.platforms[self.tool.platform]
         field = token_field(platform)
         if field is not None:
+            for name, value in list(credentials.items()):
+                if value.isdigit() and value in credentials[field]:
+                    # The token says which of the vendor's ids it controls: they are this customer's alone, too.
+                    credentials[name] = f"{value[:-6]}{self.number:06}"
+                    credentials[field] = credentials[field].replace(value, credentials[name])
             self.token = credentials[field] = f"{credentials[field]}{self.number:06}{word}"
         plaintext = platform.credentials.model_validate(credentials).to_json()
         await self.bench.house.credentials.put(

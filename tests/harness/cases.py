@@ -36,6 +36,7 @@ Exempt = Callable[[Tool], str | None]
 RETRY_AFTER = 120
 NO_ARGUMENTS = "it has no argument that could have this fault"
 NOT_CLEAR = (OutcomeUnknown, PlatformUnavailable)
+AFTER_ACTING = frozenset({"timeout_after", "cut_after", "cut_body", "malformed", "giant"})
 
 
 @dataclass(frozen=True)
@@ -323,8 +324,20 @@ async def _failing(
         subject = await bench.subject(tool)
         arguments = await subject.prepare()
         failure = subject.fail(kind, let_pass=position, **given)
-        error = await subject.refused(arguments)
-        subject.well(failure)
+        try:
+            structured = await subject.call(arguments)
+        except HermesError as refused:
+            error = refused
+        else:
+            # Right only where all was done, and the rest of the answer, or what is asked after it, was not needed.
+            done = position > 0 or kind in AFTER_ACTING or given.get("acts", False)
+            assert done, f"succeeded, with {structured}"
+            assert tool.effect is not Effect.READ, f"succeeded, with {structured}"
+            assert subject.published() == survey.published, f"succeeded, with {structured}"
+            await check_success(subject, structured)
+            continue
+        finally:
+            subject.well(failure)
         await check_refusal(subject, error, *kinds)
         check_never_twice(subject, survey)
         assert len(subject.requests()) > position
@@ -349,10 +362,14 @@ async def forbidden(bench: Bench, tool: Tool) -> None:
 @case(asks_vendor)
 async def rate_limit(bench: Bench, tool: Tool) -> None:
     """Too fast, and the platform says for how long."""
+    before = bench.ahead
     for _, _, error in await _failing(bench, tool, "rate_limit", RateLimited, retry_after=RETRY_AFTER):
         assert error.data["limited_by"] == tool.platform
-        assert error.retry_after is not None
-        assert 0.8 * RETRY_AFTER <= error.retry_after <= 1.7 * RETRY_AFTER, error.retry_after
+        wait = error.retry_after
+        assert wait is not None
+        # A vendor that names the moment, and not the seconds, names it by the stand-ins' clock.
+        later = before + 0.8 * RETRY_AFTER <= wait <= bench.ahead + 1.7 * RETRY_AFTER
+        assert later or 0.8 * RETRY_AFTER <= wait <= 1.7 * RETRY_AFTER, wait
 
 
 @case(asks_vendor)
@@ -383,7 +400,7 @@ async def _unclear(bench: Bench, tool: Tool, kind: str, **given: Any) -> None:
             assert isinstance(error, PlatformUnavailable), error
         elif len(survey.requests) == 1:
             assert isinstance(error, OutcomeUnknown), f"a write that may have been received: {error.message}"
-            assert len(subject.requests()) == 1, "sent twice"
+            assert len([record for record in subject.requests() if record.method != "GET"]) <= 1, "sent twice"
         elif isinstance(error, PlatformUnavailable):
             assert subject.published() == 0, f"it was published: {error.message}"
 
@@ -397,9 +414,13 @@ async def _never_again(bench: Bench, tool: Tool, kind: str) -> None:
     subject = await bench.subject(tool)
     arguments = await subject.prepare()
     failure = subject.fail(kind, let_pass=max(0, len(survey.requests) - 1))
-    first = await subject.refused(arguments, key="once")
+    try:
+        await subject.call(arguments, key="once")
+        unknown = False
+    except HermesError as first:
+        unknown = isinstance(first, OutcomeUnknown)
     subject.well(failure)
-    if isinstance(first, OutcomeUnknown):
+    if unknown:
         asked = len(subject.requests())
         await check_refusal(subject, await subject.refused(arguments, key="once"), OutcomeUnknown)
         assert len(subject.requests()) == asked, "sent again"
