@@ -23,6 +23,7 @@ CREDENTIALS: Final[dict[str, dict[str, str]]] = {
     "discord": {"bot_token": "MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"},
     "obsidian": {"vault": VAULT},
     "telegram": {"bot_token": "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"},
+    "twitter": {"access_token": "eFhYc2FuZGJveC1kZW1vLWFjY2Vzcy10b2tlbi1vZi14OjE2MTYxNjE2MTY"},
     "whatsapp": {
         "phone_number_id": _PHONE_NUMBER_ID,
         "business_account_id": _BUSINESS_ACCOUNT_ID,

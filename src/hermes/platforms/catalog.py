@@ -14,6 +14,7 @@ PLATFORMS = (
     "discord",
     "obsidian",
     "telegram",
+    "twitter",
     "whatsapp",
 )
 
