@@ -48,7 +48,9 @@ class App:
         settings = house.settings
         guard = Guard(settings)
         self._long_calls = house.long_calls
-        self._mcp = McpTransport(settings, house.gateway, house.authenticator, version=VERSION)
+        self._mcp = McpTransport(
+            settings, house.gateway, house.authenticator, version=VERSION, long_calls=house.long_calls
+        )
         self._sse = SseTransport(guard, house.authenticator, self._mcp.runner, Mailbox(house.stores.redis))
         rest = RestTransport(house.catalog, house.gateway, house.authenticator)
         json_routes = _json_routes(house)

@@ -10,6 +10,7 @@ from mcp.server.lowlevel import Server
 from starlette.routing import BaseRoute, Route
 
 from hermes.gateway.call import Gateway
+from hermes.gateway.long_calls import LongCalls
 from hermes.settings import Settings
 from hermes.transports.asgi import Authenticator
 from hermes.transports.direct import DirectPath
@@ -18,6 +19,7 @@ from hermes.transports.guard import Guard
 from hermes.transports.legacy_sessions import SdkSessions
 from hermes.transports.mcp_front import McpFront
 from hermes.transports.mcp_server import McpMethods, build_server, server_info
+from hermes.transports.tasks import McpTasks
 from hermes.transports.tool_list import ToolList
 
 PATH = "/mcp"
@@ -33,6 +35,7 @@ class McpTransport:
         version: of hermes, shown to clients.
         resource_metadata: URL named in challenges (RFC 9728), where there is one.
         traced: whether a span is opened per message.
+        long_calls: shown as tasks to clients that know the extension.
     """
 
     def __init__(
@@ -44,10 +47,12 @@ class McpTransport:
         version: str,
         resource_metadata: str | None = None,
         traced: bool = False,
+        long_calls: LongCalls | None = None,
     ) -> None:
         info = server_info(version)
-        methods = McpMethods(gateway, ToolList(server_info=info))
-        self.server: Server[Any] = build_server(methods, version, traced=traced)
+        tasks = McpTasks(gateway, long_calls) if long_calls is not None else None
+        methods = McpMethods(gateway, ToolList(server_info=info), tasks)
+        self.server: Server[Any] = build_server(methods, version, traced=traced, tasks=tasks)
         kernel = Exchange(self.server)
         # With tracing the kernel does everything: it opens the spans.
         self.runner: Runner = kernel if traced else DirectPath(kernel, methods, info)

@@ -30,6 +30,7 @@ from hermes.gateway.results import CallOptions, CallResult, ProgressReport, Tool
 from hermes.platforms.base import ToolContext
 from hermes.transports.inbound import SCOPE_KEY, Inbound, client_name
 from hermes.transports.search_mode import CALL, SEARCH_TOOLS, SEARCH_VIEWS, looking_at
+from hermes.transports.tasks import McpTasks, declares_tasks
 from hermes.transports.tool_list import Page, ToolList, bad_cursor
 from hermes.transports.tool_results import IDEMPOTENCY_KEY, failure, success
 
@@ -51,9 +52,10 @@ _FOREVER_MS: Final = 60_000
 class McpMethods:
     """The handlers. Lists of prompts and resources are honest empty ones: clients ask for them."""
 
-    def __init__(self, gateway: Gateway, tools: ToolList) -> None:
+    def __init__(self, gateway: Gateway, tools: ToolList, tasks: McpTasks | None = None) -> None:
         self._gateway = gateway
         self._tools = tools
+        self._tasks = tasks
 
     async def list_tools(self, context: Context, params: PaginatedRequestParams | None) -> dict[str, Any]:
         page = await self.page(inbound_of(context), context.protocol_version, params.cursor if params else None)
@@ -106,6 +108,8 @@ class McpMethods:
                 idempotency_key=_idempotency_key(params),
                 report=report,
             )
+            if known is not None and known.long and self._tasks is not None and declares_tasks(params):
+                return await self._tasks.create(inbound.caller, name, arguments, options)
             return success(await self._gateway.call(inbound.caller, name, arguments, options))
         except UnknownTool:
             raise MCPError(code=INVALID_PARAMS, message=f"Unknown tool: {name[:128]}") from None
@@ -158,13 +162,16 @@ class McpMethods:
         )
 
 
-def build_server(methods: McpMethods, version: str, *, traced: bool = False) -> Server[Any]:
+def build_server(
+    methods: McpMethods, version: str, *, traced: bool = False, tasks: McpTasks | None = None
+) -> Server[Any]:
     """The SDK's server with our handlers.
 
     Args:
         methods: the handlers.
         version: of hermes, shown to clients.
         traced: whether the SDK opens a span per message; only worth its cost with an exporter.
+        tasks: the handlers of the tasks extension, where it is offered.
     """
     server: Server[Any] = Server(
         NAME,
@@ -190,6 +197,8 @@ def build_server(methods: McpMethods, version: str, *, traced: bool = False) -> 
         ("resources/read", ReadResourceRequestParams, methods.read_resource),
     ):
         _register(server, method, params_type, handler)
+    if tasks is not None:
+        tasks.register(server)
     return server
 
 

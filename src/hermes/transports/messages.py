@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from mcp.shared.inbound import (
+    MCP_NAME_HEADER,
     MCP_PROTOCOL_VERSION_HEADER,
     InboundLadderRejection,
     classify_inbound_request,
+    decode_header_value,
     find_duplicated_routing_header,
     unsupported_protocol_version_rejection,
 )
@@ -18,6 +20,7 @@ from starlette.datastructures import Headers
 
 from hermes.transports.era import Era, era_of
 from hermes.transports.exchange import Answer, RpcRequest, error_body, rejection
+from hermes.transports.tasks import METHODS as TASK_METHODS
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +84,17 @@ def _modern(message: dict[str, Any], era: Era, headers: Headers) -> Read:
     route = classify_inbound_request(message, headers=headers)
     if isinstance(route, InboundLadderRejection):
         return Read(era, answer=rejection(message["id"], route))
+    if message["method"] in TASK_METHODS and not _names_task(message["params"], headers):
+        refused = InboundLadderRejection(HEADER_MISMATCH, "mcp-name header does not match the request body's 'taskId'")
+        return Read(era, answer=rejection(message["id"], refused))
     request = RpcRequest(message["id"], message["method"], message.get("params"), route.protocol_version, route)
     return Read(era, request)
+
+
+def _names_task(params: dict[str, Any], headers: Headers) -> bool:
+    """Whether the header that routes a task's requests names the same task as the body; the SDK does not check it."""
+    task_id = params.get("taskId")
+    return not isinstance(task_id, str) or decode_header_value(headers.get(MCP_NAME_HEADER)) == task_id
 
 
 def _notification(era: Era, headers: Headers) -> Answer:

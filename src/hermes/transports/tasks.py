@@ -1,0 +1,161 @@
+"""MCP tasks (extension `io.modelcontextprotocol/tasks`): long calls for clients that rather ask than wait.
+
+Source: https://github.com/modelcontextprotocol/ext-tasks, specification/2026-07-28/tasks.md. A task is a long call and
+its id is the call's: durable before it is told, unguessable, and shown only to callers of the same customer who may use
+its tool. The gateway asks nothing while a task runs, so `input_required` does not occur.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NoReturn
+
+from mcp.server.lowlevel import Server
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    CLIENT_CAPABILITIES_META_KEY,
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    MISSING_REQUIRED_CLIENT_CAPABILITY,
+    PROTOCOL_VERSION_META_KEY,
+    RequestParams,
+)
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from hermes.gateway.call import Gateway
+from hermes.gateway.long_calls import LongCalls
+from hermes.gateway.long_rows import KEPT
+from hermes.gateway.results import CallOptions, CallResult, LongCall
+from hermes.identity.caller import Caller
+from hermes.transports.inbound import Inbound
+from hermes.transports.tool_results import failure, success
+
+EXTENSION: Final = "io.modelcontextprotocol/tasks"
+GET: Final = "tasks/get"
+UPDATE: Final = "tasks/update"
+CANCEL: Final = "tasks/cancel"
+METHODS: Final = frozenset({GET, UPDATE, CANCEL})
+
+POLL_MS: Final = 2_000
+
+
+class TaskParams(RequestParams):
+    """What all three methods take; `tasks/update` also has answers, which no task of ours waits for."""
+
+    task_id: str
+
+
+class McpTasks:
+    """The handlers, and the making of tasks."""
+
+    def __init__(self, gateway: Gateway, long_calls: LongCalls) -> None:
+        self._gateway = gateway
+        self._long_calls = long_calls
+
+    async def create(
+        self, caller: Caller, name: str, arguments: dict[str, Any], options: CallOptions
+    ) -> dict[str, Any]:
+        """Begin a long call and give its task, or its result when an idempotency key had it already.
+
+        Raises:
+            HermesError: as `Gateway.call`, whatever stops it before it is begun.
+        """
+        begun = await self._gateway.start(caller, name, arguments, options)
+        if isinstance(begun, CallResult):
+            return success(begun)
+        now = datetime.now(UTC)
+        return {"_meta": {}, "resultType": "task", **_task(begun.call_id, "working", now, now)}
+
+    async def get(self, context: Any, params: TaskParams) -> dict[str, Any]:
+        """`tasks/get`: how a task stands; its result when it is through.
+
+        Raises:
+            MCPError: -32602, there is no such task for this caller; -32021, the client does not know tasks.
+        """
+        call = await self._long_calls.find(self._caller(context), params.task_id)
+        return {"resultType": "complete", **_detailed(call)} if call is not None else _unknown()
+
+    async def update(self, context: Any, params: TaskParams) -> dict[str, Any]:
+        """`tasks/update`: acknowledged; no task of ours asks anything, and answers to nothing are ignored.
+
+        Raises:
+            MCPError: as `get`.
+        """
+        if await self._long_calls.find(self._caller(context), params.task_id) is None:
+            _unknown()
+        return {"resultType": "complete"}
+
+    async def cancel(self, context: Any, params: TaskParams) -> dict[str, Any]:
+        """`tasks/cancel`: the call ends before its next step, if there is one to come.
+
+        Raises:
+            MCPError: as `get`.
+        """
+        if not await self._long_calls.cancel(self._caller(context), params.task_id):
+            _unknown()
+        return {"resultType": "complete"}
+
+    def register(self, server: Server[Any]) -> None:
+        """Have the SDK's server answer the methods, and tell clients about them."""
+        server.add_request_handler(GET, TaskParams, self.get)
+        server.add_request_handler(UPDATE, TaskParams, self.update)
+        server.add_request_handler(CANCEL, TaskParams, self.cancel)
+        server.extensions[EXTENSION] = {}
+
+    def _caller(self, context: Any) -> Caller:
+        if context.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+            raise MCPError(code=METHOD_NOT_FOUND, message="Method not found")
+        if not declares_tasks(context.params):
+            raise MCPError(
+                code=MISSING_REQUIRED_CLIENT_CAPABILITY,
+                message=f"This method is for clients that declare the extension {EXTENSION}",
+                data={"requiredCapabilities": {"extensions": {EXTENSION: {}}}},
+            )
+        inbound = context.request
+        if not isinstance(inbound, Inbound):
+            raise TypeError("an MCP message reached its handler without a caller")
+        return inbound.caller
+
+
+def declares_tasks(params: Mapping[str, Any] | None) -> bool:
+    """Whether a request says that its client knows tasks. Only requests of the modern era can."""
+    meta = params.get("_meta") if params else None
+    if not isinstance(meta, Mapping) or PROTOCOL_VERSION_META_KEY not in meta:
+        return False
+    capabilities = meta.get(CLIENT_CAPABILITIES_META_KEY)
+    extensions = capabilities.get("extensions") if isinstance(capabilities, Mapping) else None
+    return isinstance(extensions, Mapping) and isinstance(extensions.get(EXTENSION), Mapping)
+
+
+def _detailed(call: LongCall) -> dict[str, Any]:
+    if call.status == "running":
+        message = call.publish_state
+        told = call.progress.get("message") if call.progress is not None else None
+        if isinstance(told, str):
+            message = f"{message}: {told}"
+        return _task(call.id, "working", call.created_at, call.updated_at, statusMessage=message)
+    if call.status == "cancelled":
+        return _task(call.id, "cancelled", call.created_at, call.updated_at)
+    result = failure(call.error) if call.error is not None else success(CallResult(call.id, call.result or {}))
+    return _task(call.id, "completed", call.created_at, call.updated_at, result=result)
+
+
+def _task(task_id: str, status: str, created: datetime, updated: datetime, **more: Any) -> dict[str, Any]:
+    return {
+        "taskId": task_id,
+        "status": status,
+        "createdAt": _written(created),
+        "lastUpdatedAt": _written(updated),
+        "ttlMs": KEPT // timedelta(milliseconds=1),
+        "pollIntervalMs": POLL_MS,
+        **more,
+    }
+
+
+def _written(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _unknown() -> NoReturn:
+    raise MCPError(code=INVALID_PARAMS, message="Unknown task: there is none of this id, or its result is kept no more")
