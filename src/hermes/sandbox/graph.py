@@ -34,14 +34,34 @@ MESSAGES: dict[int, tuple[int, str]] = {
     3: (500, "Application does not have the capability to make this API call."),
     4: (429, "Application request limit reached"),
     10: (403, "Application does not have permission for this action"),
+    17: (400, "User request limit reached"),
+    32: (403, "Page request limit reached"),
     33: (400, "Unsupported request"),
     100: (400, "Invalid parameter"),
+    102: (401, "Session key invalid or no longer valid"),
     104: (401, "An access token is required to request this resource."),
     190: (401, "Invalid OAuth access token - Cannot parse access token"),
     200: (403, "You do not have the necessary permissions to complete this action."),
+    324: (400, "Missing or invalid image file"),
+    341: (400, "Feed action request limit reached"),
+    352: (400, "The video file you selected is in a format that we don't support."),
     368: (403, "Temporarily blocked for policies violations"),
+    382: (400, "The video file you tried to upload is too small."),
+    389: (400, "Unable to fetch video file from URL."),
+    506: (400, "Duplicate status message"),
+    613: (400, "Calls to this api have exceeded the rate limit."),
+    803: (404, "Some of the aliases you requested do not exist"),
     2200: (400, "Callback verification failed"),
     2500: (400, "An active access token must be used to query information about the current user."),
+    6000: (400, "There was a problem uploading your video file. Please try again."),
+    6001: (400, "There was a problem uploading your video file. Please try again with another file."),
+    9004: (400, "The media could not be fetched from this uri"),
+    9007: (400, "The media is not ready to be published"),
+    36000: (400, "The image size is too large."),
+    36001: (400, "The image format is not supported."),
+    36003: (400, "The aspect ratio is not supported."),
+    80001: (400, "There have been too many calls to this Page account. Wait a bit and try again."),
+    80002: (400, "There have been too many calls to this Instagram account. Wait a bit and try again."),
     80007: (429, "There have been too many calls to this WhatsApp Business account. Wait a bit and try again."),
     130429: (429, "Rate limit hit"),
     130472: (400, "User's number is part of an experiment"),
@@ -85,7 +105,8 @@ MESSAGES: dict[int, tuple[int, str]] = {
     137000: (400, "Identity key hash mismatch"),
 }  # fmt: skip
 UNNUMBERED = frozenset({0, 1, 2, 104, 190, 2500})
-TRANSIENT = frozenset({1, 2, 4, 80007, 130429, 131000, 131016, 131048, 131056, 131057})
+THROTTLED = frozenset({4, 17, 32, 613, 80001, 80002})
+TRANSIENT = frozenset({1, 2, 4, 80001, 80002, 80007, 130429, 131000, 131016, 131048, 131056, 131057})
 
 
 class GraphError(Exception):
@@ -100,6 +121,8 @@ class GraphError(Exception):
         subcode: int | None = None,
         status: int | None = None,
         kind: str = "OAuthException",
+        user: tuple[str, str] | None = None,
+        data: Mapping[str, Any] | None = None,
     ) -> None:
         usual_status, usual = MESSAGES.get(code, (400, "Unknown error"))
         self.code = code
@@ -109,14 +132,20 @@ class GraphError(Exception):
         self.subcode = subcode
         self.status = status or usual_status
         self.kind = kind
+        self.user = user
+        self.data = data
         super().__init__(self.message)
 
     def body(self, trace: str) -> dict[str, Any]:
         error: dict[str, Any] = {"message": self.message, "type": self.kind, "code": self.code}
         if self.details is not None:
             error["error_data"] = {"messaging_product": "whatsapp", "details": self.details}
+        if self.data is not None:
+            error["error_data"] = dict(self.data)
         if self.subcode is not None:
             error["error_subcode"] = self.subcode
+        if self.user is not None:
+            error["error_user_title"], error["error_user_msg"] = self.user
         if self.code in TRANSIENT:
             error["is_transient"] = True
         return {"error": error | {"fbtrace_id": trace}}
@@ -170,23 +199,23 @@ def token_in(incoming: Incoming) -> str | None:
     return None
 
 
-def check_token(token: str | None, *, about: tuple[str, ...]) -> str:
-    """The token, if a call may go on with it.
+def check_token(token: str | None, *, about: tuple[str, ...], form: re.Pattern[str] = TOKEN, limit: int = 80007) -> str:
+    """The token, if a call may go on with it. `limit` is the product's code for a caller that is too fast.
 
     Raises:
         GraphError: missing (104; 2500 on `me`), not of the form, expired, revoked, limited or broken.
     """
     if token is None:
         raise GraphError(2500) if about[:1] == ("me",) else GraphError(104)
-    state = token_state(token)
+    state = token_state(token, form, limit)
     if state is not None:
         raise state
     return token
 
 
-def token_state(token: str) -> GraphError | None:
+def token_state(token: str, form: re.Pattern[str] = TOKEN, limit: int = 80007) -> GraphError | None:
     """Why a token does not work, or None."""
-    if not TOKEN.match(token):
+    if not form.match(token):
         return GraphError(190)
     if "expired" in token:
         text = "Error validating access token: Session has expired on Thursday, 01-Oct-26 00:00:00 PDT."
@@ -195,7 +224,7 @@ def token_state(token: str) -> GraphError | None:
         text = "Error validating access token: The user has not authorized application 1029384756."
         return GraphError(190, text, subcode=458)
     if "limited" in token:
-        return GraphError(80007)
+        return GraphError(limit)
     if "broken" in token:
         return GraphError(2, status=500)
     return None
@@ -220,10 +249,10 @@ def missing_object(method: str, number: str) -> GraphError:
     return GraphError(100, text, subcode=33, kind="GraphMethodException")
 
 
-def usage_header(number: str, percent: int, minutes: int) -> tuple[str, str]:
+def usage_header(number: str, percent: int, minutes: int, product: str = "whatsapp") -> tuple[str, str]:
     """`X-Business-Use-Case-Usage`; the time to wait is in minutes."""
     usage = {
-        "type": "whatsapp",
+        "type": product,
         "call_count": percent,
         "total_cputime": min(percent, 25),
         "total_time": min(percent, 25),
@@ -232,20 +261,22 @@ def usage_header(number: str, percent: int, minutes: int) -> tuple[str, str]:
     return "X-Business-Use-Case-Usage", orjson.dumps({number: [usage]}).decode()
 
 
-def graph_answer(value: Any, version: str, business: str, status: int = 200) -> Answer:
+def graph_answer(value: Any, version: str, business: str, status: int = 200, product: str = "whatsapp") -> Answer:
     """A success with Graph's headers."""
-    return json_answer(value, status, (*_headers(version), usage_header(business, 2, 0)))
+    return json_answer(value, status, (*_headers(version), usage_header(business, 2, 0, product)))
 
 
-def graph_failure(error: GraphError, version: str, business: str, minutes: int | None = 1) -> Answer:
+def graph_failure(
+    error: GraphError, version: str, business: str, minutes: int | None = 1, product: str = "whatsapp"
+) -> Answer:
     """An error in its envelope, with the headers that belong to it; `minutes` None: without a hint when to return."""
     trace = secrets.token_urlsafe(16)[:22]
     headers = list(_headers(version, trace))
     if error.code == 190:
         reason = error.message.replace('"', "'")
         headers.append(("WWW-Authenticate", f'OAuth "Facebook Platform" "invalid_token" "{reason}"'))
-    if error.status == 429 and minutes is not None:
-        headers.append(usage_header(business, 100, minutes))
+    if (error.status == 429 or error.code in THROTTLED) and minutes is not None:
+        headers.append(usage_header(business, 100, minutes, product))
     return json_answer(error.body(trace), error.status, tuple(headers))
 
 
@@ -266,7 +297,7 @@ def choose_fields(node: Mapping[str, Any], asked: Any, default: Sequence[str], n
         GraphError: 100 for a field that the node does not have.
     """
     names = (
-        [name.strip() for name in re.sub(r"\{[^}]*\}|\.limit\(\d+\)", "", str(asked)).split(",")] if asked else default
+        [name.strip() for name in re.sub(r"\{[^}]*\}|\.\w+\([^)]*\)", "", str(asked)).split(",")] if asked else default
     )
     for name in names:
         if name not in node:

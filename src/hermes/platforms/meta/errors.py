@@ -7,7 +7,8 @@ to be relied on.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as attribute
 from typing import Any, Final
 
 import orjson
@@ -97,7 +98,7 @@ class ErrorTable:
 
     platform_id: str
     title: str
-    refusals: Mapping[Key, Refusal] = field(repr=False)
+    refusals: Mapping[Key, Refusal] = attribute(repr=False)
     unclear: frozenset[int] = frozenset({1, 2})
     user_words: bool = False
 
@@ -149,6 +150,11 @@ class ErrorTable:
         if subcode is None:
             return None
         return self.refusals.get((code, subcode)) or self.refusals.get((None, subcode))
+
+
+def wrong(field: str, problem: str) -> InvalidArguments:
+    """The error for arguments that fit each by itself but not together."""
+    return InvalidArguments(f"`{field}` {problem}.", fields=[{"field": field, "problem": problem}], nothing_sent=True)
 
 
 def usage_wait(headers: Mapping[str, str]) -> float | None:

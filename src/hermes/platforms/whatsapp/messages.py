@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from hermes.errors import InvalidArguments
+from hermes.platforms.meta.errors import wrong
 from hermes.platforms.whatsapp.models import (
     ContactCard,
     ListMenu,
@@ -23,11 +23,6 @@ MAX_LIST_ROWS = 10
 MAX_BUTTON_TEXT = 1024
 _GAP = re.compile(r" {5}")
 _CAPTIONED = ("image", "video", "document")
-
-
-def wrong(field: str, problem: str) -> InvalidArguments:
-    """The error for arguments that fit each by itself but not together."""
-    return InvalidArguments(f"`{field}` {problem}.", fields=[{"field": field, "problem": problem}], nothing_sent=True)
 
 
 def recipient(to: str) -> dict[str, str]:

@@ -8,9 +8,10 @@ from pydantic import Field
 
 from hermes.errors import InvalidArguments
 from hermes.platforms.base import Account, Effect, PasteToken, Platform, RateLimit, Redaction, ToolContext
+from hermes.platforms.meta.errors import wrong
 from hermes.platforms.meta.paging import CURSOR, MAX_EMPTY_PAGES, next_cursor, page_items, read_page
 from hermes.platforms.whatsapp.api import GRAPH_VERSION, WhatsAppApi, WhatsAppCredentials
-from hermes.platforms.whatsapp.messages import bare_message, recipient, template_message, worded_message, wrong
+from hermes.platforms.whatsapp.messages import bare_message, recipient, template_message, worded_message
 from hermes.platforms.whatsapp.models import (
     ContactCard,
     ListMenu,
