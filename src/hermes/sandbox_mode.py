@@ -23,6 +23,7 @@ _PAGE_ID: Final = "104735472193865"
 CREDENTIALS: Final[dict[str, dict[str, str]]] = {
     "discord": {"bot_token": "MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"},
     "facebook": {"page_id": _PAGE_ID, "access_token": f"EAAsandbox-page-{_PAGE_ID}-demo"},
+    "linkedin": {"access_token": "AQVpartner-sandbox-demo"},
     "obsidian": {"vault": VAULT},
     "telegram": {"bot_token": "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"},
     "twitter": {"access_token": "eFhYc2FuZGJveC1kZW1vLWFjY2Vzcy10b2tlbi1vZi14OjE2MTYxNjE2MTY"},

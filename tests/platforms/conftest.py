@@ -82,6 +82,10 @@ class FakeMedia:
 
     files: dict[str, FakeFile] = field(default_factory=dict)
 
+    def add(self, handle: str, content: bytes, content_type: str, **known: Any) -> None:
+        """Have a file there; `known`: its width, height, seconds."""
+        self.files[handle] = FakeFile(content, content_type, **known)
+
     @asynccontextmanager
     async def open(self, customer_id: str, source: str, rules: MediaRules, *, field: str) -> AsyncIterator[FakeFile]:
         if source not in self.files:

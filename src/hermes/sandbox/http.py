@@ -41,6 +41,8 @@ class Incoming:
     origin: str
     gone: Callable[[], Awaitable[None]]
     """Returns when the client has closed its connection."""
+    raw_path: str = ""
+    """The whole path as it came, with what was quoted in it still quoted."""
 
     @property
     def content_type(self) -> str:
@@ -167,6 +169,7 @@ async def read_incoming(scope: Scope, receive: Receive, path: str, limit: int) -
         body=b"".join(chunks) if size <= limit else b"",
         origin=f"{scope.get('scheme', 'http')}://{headers.get('host', '127.0.0.1')}",
         gone=gone,
+        raw_path=scope.get("raw_path", b"").decode("latin-1"),
     )
     return incoming, size > limit
 
