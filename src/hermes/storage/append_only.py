@@ -1,4 +1,4 @@
-"""Mending Valkey's append-only file when a crash of the machine left rubbish at its end.
+"""Valkey's append-only file: brought to the disk, and mended when a crash of the machine left rubbish at its end.
 
 A file that merely ends early is mended by Valkey itself (`aof-load-truncated yes`). Zeros or half a page of something
 else make it refuse to start; the check tool, which is the same binary under another name, cuts them off.
@@ -7,10 +7,12 @@ else make it refuse to start; the check tool, which is the same binary under ano
 from __future__ import annotations
 
 import logging
+import os
 import re
 import shutil
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +40,17 @@ def mend(binary: Path, folder: Path) -> bool:
     _check(binary, newest, "--fix", answer="y\n")
     _log.warning("cut %d unreadable bytes off %s; the file as it was is %s", unreadable, newest, kept)
     return _unreadable_bytes(_check(binary, newest)) == 0
+
+
+def sync(folder: Path) -> None:
+    """Bring to the disk what Valkey has written by now."""
+    for file in (folder / "appendonlydir").glob("*.incr.aof"):
+        with suppress(FileNotFoundError):  # a rewrite has just replaced it
+            descriptor = os.open(file, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def _newest_increment(folder: Path) -> Path | None:

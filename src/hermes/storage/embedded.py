@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 
 _STOP_SECONDS: Final = 15.0
 _PING_EVERY: Final = 5.0
+_SYNC_EVERY: Final = 1.0
 _HUNG_AFTER: Final = 6
 _LARGEST_LOG: Final = 1024 * 1024
 
@@ -71,6 +72,7 @@ class EmbeddedValkey:
                 "hermes.db and come back by themselves, only the audit trail and counters in it would be lost."
             )
         self._folder.publish_socket(self.socket)
+        threading.Thread(target=self._keep_synced, name="valkey-sync", daemon=True).start()
         self._watch = asyncio.create_task(self._watch_answers(), name="valkey-watch")
 
     async def stop(self) -> None:
@@ -129,6 +131,14 @@ class EmbeddedValkey:
                 return
             process = self._spawn()
 
+    def _keep_synced(self) -> None:
+        """The thread that brings the append-only file to the disk every second; at its end Valkey does so itself."""
+        while not self._stopping.wait(_SYNC_EVERY):
+            try:
+                append_only.sync(self._home)
+            except OSError as error:
+                _log.error("Valkey's append-only file cannot be brought to the disk: %s", error.strerror)
+
     def _spawn(self) -> subprocess.Popen[bytes] | None:
         with self._guard:
             if self._stopping.is_set():
@@ -143,10 +153,11 @@ class EmbeddedValkey:
         deadline = time.monotonic() + self._start_seconds
         while process.poll() is None and time.monotonic() < deadline:
             # the process id tells this server from one that is still ending
-            answer = ask(self.socket, "INFO", "server")
-            if answer is not None and f"process_id:{process.pid}\r\n".encode() in answer:
-                return True
-            if answer is not None and answer.startswith(b"-LOADING"):
+            answer = ask(self.socket, "INFO", "server", "persistence") or b""
+            if f"process_id:{process.pid}\r\n".encode() in answer:
+                if b"\r\nloading:0\r\n" in answer:
+                    return True
+                # it answers this also while it reads its files, and may yet find them damaged
                 deadline = time.monotonic() + self._start_seconds
             if self._stopping.wait(0.01):
                 return False
@@ -173,7 +184,9 @@ class EmbeddedValkey:
             "dir": str(self._home),
             "save": "",
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            # Not "everysec": while such a sync goes on, Valkey answers before it writes, so that a kill would lose what
+            # it acknowledged (aof.c, flushAppendOnlyFile). It writes first now, and `_keep_synced` does the rest.
+            "appendfsync": "no",
             "aof-load-truncated": "yes",
             "maxmemory-policy": "noeviction",
             "loglevel": "warning",
