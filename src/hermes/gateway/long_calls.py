@@ -64,6 +64,8 @@ class Run:
     listeners: list[ProgressReport] = field(default_factory=list)
     task: asyncio.Task[Result] = field(init=False)
     noted_at: float = float("-inf")
+    lost: asyncio.Event = field(default_factory=asyncio.Event)
+    """Another run has the call, as the heartbeat found."""
     ending: bool = False
     """The tool is through; only its outcome has to be written down."""
 
@@ -271,6 +273,7 @@ class LongCalls:
                 log.warning("claim_not_renewed", call_id=run.call.id, error=type(error).__name__)
             if time.monotonic() + self._beat_seconds > good_until:
                 run.journal.leave = "lost"
+                run.lost.set()
                 if work is not None and not run.journal.critical:
                     work.cancel()
                 return

@@ -54,7 +54,12 @@ Filename = Annotated[str, Field(min_length=1, max_length=255, description="What 
 def own_platform() -> Platform[NoCredentials, OwnApi]:
     """The declaration of the gateway's own tools."""
     gateway: Platform[NoCredentials, OwnApi] = Platform(
-        GATEWAY, title="Gateway", credentials=NoCredentials, connect=PasteToken("", ()), open=_nothing_to_open
+        GATEWAY,
+        title="Gateway",
+        credentials=NoCredentials,
+        connect=PasteToken("", ()),
+        open=_nothing_to_open,
+        open_world=False,
     )
 
     @gateway.tool(Effect.READ, rest="GET /calls", title="Get call")
