@@ -1,6 +1,6 @@
 # `make run` and `make test` need git, make and Python 3.11 with venv, and no root; everything else is fetched on the way.
 .NOTPARALLEL:
-.PHONY: help run test lint fuzz soak bench setup clean
+.PHONY: help run test lint contract fuzz soak bench docs-pages setup clean
 
 UV := ./.ci/uv
 BIN := .venv/bin
@@ -28,6 +28,9 @@ lint: setup ## style, types, and which room may import which
 	@if command -v node >/dev/null && command -v npm >/dev/null; then echo $(BIN)/pyright; $(BIN)/pyright --pythonpath $(BIN)/python; \
 	else echo "pyright was not run: it needs node and npm"; [ -z "$$CI" ]; fi
 
+contract: setup ## what the clients send, against the vendors' own specifications (in ../shared/specs)
+	$(BIN)/pytest tests/contract $(ARGS)
+
 fuzz: setup ## 50,000 malformed requests instead of the tests' 5,000
 	HERMES_FUZZ_REQUESTS=50000 $(BIN)/pytest -k fuzz --timeout 3600 $(ARGS)
 
@@ -36,6 +39,9 @@ soak: setup ## hermes killed 20 times under load
 
 bench: setup ## a whole tool call beside the floor and the Node reference (ARGS="--help" for the options)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+docs-pages: setup ## what the documents say of platforms and tools, written anew from the declarations
+	$(BIN)/python -m hermes.docs $(ARGS)
 
 clean: ## remove what the targets above made, but no data
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache benchmarks/work dist

@@ -15,6 +15,8 @@ from typing import Any
 
 from PIL import Image
 
+from harness.arguments import example_of, facts_of, token_field
+from harness.video import small_video
 from hermes.app import House, build_house
 from hermes.errors import HermesError
 from hermes.gateway.results import CallOptions
@@ -33,9 +35,6 @@ from hermes.sandbox_mode import CREDENTIALS, on_sandbox
 from hermes.settings import load_settings
 from hermes.storage.secrets import ensure_secrets
 from hermes.storage.stores import open_stores
-
-from harness.arguments import example_of, facts_of, token_field
-from harness.video import small_video
 
 TOOL_SECONDS = 8.0
 IDLE_SECONDS = 1.0
@@ -257,7 +256,7 @@ async def open_bench(folder: Path) -> AsyncIterator[Bench]:
     async with RunningSandbox(sandbox.app) as running, open_stores(given, holder="server") as stores:
         settings = on_sandbox(given, running.origin, catalog)
         settings = ensure_secrets(
-            settings.model_copy(update={"obsidian_vaults_root": folder.resolve() / "vaults"}), stores.data_folder
+            settings.model_copy(update={"obsidian_vaults_root": folder / "vaults"}), stores.data_folder
         )
         house = build_house(settings, stores, catalog, Upstream(connect_seconds=5, idle_read_seconds=IDLE_SECONDS))
         with _black_hole() as address:

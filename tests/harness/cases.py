@@ -8,6 +8,8 @@ from typing import Any
 
 import jsonschema
 
+from harness.arguments import facts_of, faulty
+from harness.bench import Bench, Subject, Survey
 from hermes.errors import (
     Conflict,
     HermesError,
@@ -26,9 +28,6 @@ from hermes.errors import (
 from hermes.gateway.fence import fence
 from hermes.platforms.base import Effect, Tool
 from hermes.sandbox.hostile import HOSTILE_TEXT
-
-from harness.arguments import facts_of, faulty
-from harness.bench import Bench, Subject, Survey
 
 Run = Callable[[Bench, Tool], Awaitable[None]]
 Exempt = Callable[[Tool], str | None]
@@ -76,7 +75,7 @@ def _writes(tool: Tool) -> str | None:
 def _has(kind: str) -> Exempt:
     def exempt(tool: Tool) -> str | None:
         properties = tool.input_schema["properties"]
-        full = {name: None for name in properties}
+        full = dict.fromkeys(properties)
         return None if any(True for _ in faulty(kind, tool, full)) else NO_ARGUMENTS
 
     return exempt

@@ -7,12 +7,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.bench import Bench, Subject
+from harness.cases import case, check_refusal, check_success
 from hermes.errors import HermesError, InvalidArguments, NotFound
 from hermes.platforms.base import Tool
 from hermes.sandbox.hostile import HOSTILE_TEXT
-
-from harness.bench import Bench, Subject
-from harness.cases import case, check_refusal, check_success
 
 NOTE = "Welcome.md"
 

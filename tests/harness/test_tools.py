@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from hermes.platforms.catalog import load_catalog
-
 from harness import folders as folders  # noqa: PLC0414  (its cases register themselves)
 from harness.cases import CASES
+from hermes.platforms.catalog import load_catalog
 
 TOOLS = load_catalog().tools
 REASONS = {(tool.name, case.name): case.exempt(tool) for tool in TOOLS.values() for case in CASES.values()}

@@ -11,11 +11,8 @@ def small_video(seconds: int = 10, width: int = 1080, height: int = 1920, size: 
     movie = _full(
         "mvhd", struct.pack(">4I", 0, 0, 1000, seconds * 1000) + struct.pack(">IHH8x", 0x10000, 0x100, 0) + matrix
     )
-    head = _full(
-        "tkhd",
-        struct.pack(">5I8xhhhH", 0, 0, 1, 0, seconds * 1000, 0, 0, 0, 0) + matrix + struct.pack(">II", width << 16, height << 16),
-        flags=3,
-    )  # fmt: skip
+    times = struct.pack(">5I8xhhhH", 0, 0, 1, 0, seconds * 1000, 0, 0, 0, 0)
+    head = _full("tkhd", times + matrix + struct.pack(">II", width << 16, height << 16), flags=3)
     handler = _full("hdlr", struct.pack(">I4s12x", 0, b"vide") + b"video\0")
     clock = _full("mdhd", struct.pack(">4IHH", 0, 0, 1000, seconds * 1000, 0x55C4, 0))
     track = _box("trak", head + _box("mdia", clock + handler))

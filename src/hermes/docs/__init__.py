@@ -1,0 +1,1 @@
+"""The documents that follow from the declarations; `python -m hermes.docs` writes them."""
