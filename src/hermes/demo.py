@@ -10,7 +10,7 @@ from typing import Final
 from hermes.app import House
 from hermes.errors import HermesError, NotAuthenticated, NotFound
 from hermes.identity.caller import Caller
-from hermes.sandbox_mode import CREDENTIALS, VAULT
+from hermes.sandbox_mode import VAULT, demo_credentials
 from hermes.storage.data_folder import write_atomically
 
 EMAIL: Final = "demo@sandbox.example"
@@ -79,7 +79,7 @@ async def _api_key(house: House, customer_id: str, path: Path) -> str:
 
 async def _link(house: House, caller: Caller) -> None:
     linked = await house.connections.accounts(caller.customer_id)
-    for platform, credentials in CREDENTIALS.items():
+    for platform, credentials in demo_credentials().items():
         if platform not in linked:
             try:
                 await house.connections.connect(caller, platform, credentials)

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from hermes.platforms.base import Env
 from hermes.platforms.catalog import Catalog
 from hermes.sandbox.app import sandbox_base_urls
+from hermes.sandbox.base import discover
 from hermes.sandbox.options import DEFAULT_APP_SECRET, DEFAULT_VERIFY_TOKEN
 from hermes.settings import Settings
 from hermes.storage.data_folder import DataFolder, write_atomically
@@ -33,9 +34,15 @@ CREDENTIALS: Final[dict[str, dict[str, str]]] = {
         "access_token": f"EAAsandbox-{_PHONE_NUMBER_ID}-{_BUSINESS_ACCOUNT_ID}-demo",
     },
 }
-"""Accounts to begin with. The tokens are of the vendors' documentation: the sandbox takes them, no vendor would."""
+"""Accounts to begin with. The tokens are of the vendors' documentation: the sandbox takes them, no vendor would.
+A stand-in may declare its own (`StandIn.demo`)."""
 
 _ORIGIN_FILE: Final = "sandbox-origin"
+
+
+def demo_credentials() -> dict[str, dict[str, str]]:
+    """Platform id → credentials of an account that the sandbox takes."""
+    return CREDENTIALS | {stand_in.id: dict(stand_in.demo) for stand_in in discover().values() if stand_in.demo}
 
 
 def remember_origin(folder: DataFolder, origin: str) -> None:
@@ -54,10 +61,13 @@ def on_sandbox(settings: Settings, origin: str, catalog: Catalog) -> Settings:
 
     The operator's own accounts (single-user mode) become the sandbox's, in the names that the platforms declare.
     """
-    urls = {f"{platform.upper()}_API_BASE_URL": url for platform, url in sandbox_base_urls(origin).items()}
-    environ = {**settings.environ, **urls, "SANDBOX_ORIGIN": origin}
+    # A platform without a stand-in is pointed there as well: it finds nothing, and never reaches its vendor.
+    urls = {platform.id: f"{origin}/{platform.id}" for platform in catalog} | sandbox_base_urls(origin)
+    bases = {f"{platform.upper()}_API_BASE_URL": url for platform, url in urls.items()}
+    environ = {**settings.environ, **bases, "SANDBOX_ORIGIN": origin}
+    demos = demo_credentials()
     for platform in catalog:
-        given = CREDENTIALS.get(platform.id, {})
+        given = demos.get(platform.id, {})
         for name, variable in _variables(platform.credentials):
             environ.pop(variable, None)
             if name in given and platform.base_url:

@@ -127,12 +127,14 @@ class StandIn:
         id: the platform's id; also the path it is mounted under.
         create: makes the running service.
         magic: documented tokens, recipients and the like that change its behaviour.
+        demo: credentials of an account to begin with, by the platform's own field names.
     """
 
     id: str
     title: str
     create: Callable[[Stage], Service] = field(repr=False)
     magic: Sequence[Magic] = ()
+    demo: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def discover() -> dict[str, StandIn]:
