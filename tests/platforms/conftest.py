@@ -207,3 +207,8 @@ async def platform_bench() -> AsyncIterator[PlatformBench]:
     async with RunningSandbox(sandbox.app) as running:
         yield PlatformBench(sandbox, running.origin, upstream)
         await upstream.close()
+
+
+@pytest.fixture
+def fake_media() -> FakeMedia:
+    return FakeMedia()
