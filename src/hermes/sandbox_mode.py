@@ -26,6 +26,7 @@ CREDENTIALS: Final[dict[str, dict[str, str]]] = {
     "facebook": {"page_id": _PAGE_ID, "access_token": f"EAAsandbox-page-{_PAGE_ID}-demo"},
     "linkedin": {"access_token": "AQVpartner-sandbox-demo"},
     "obsidian": {"vault": VAULT},
+    "snapchat": {"access_token": "sandbox-demo-access-token"},
     "telegram": {"bot_token": "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"},
     "twitter": {"access_token": "eFhYc2FuZGJveC1kZW1vLWFjY2Vzcy10b2tlbi1vZi14OjE2MTYxNjE2MTY"},
     "whatsapp": {
@@ -62,7 +63,8 @@ def on_sandbox(settings: Settings, origin: str, catalog: Catalog) -> Settings:
     The operator's own accounts (single-user mode) become the sandbox's, in the names that the platforms declare.
     """
     # A platform without a stand-in is pointed there as well: it finds nothing, and never reaches its vendor.
-    urls = {platform.id: f"{origin}/{platform.id}" for platform in catalog} | sandbox_base_urls(origin)
+    vendors = {platform.id: f"{origin}/{platform.id}" for platform in catalog if platform.base_url}
+    urls = vendors | sandbox_base_urls(origin)
     bases = {f"{platform.upper()}_API_BASE_URL": url for platform, url in urls.items()}
     environ = {**settings.environ, **bases, "SANDBOX_ORIGIN": origin}
     demos = demo_credentials()

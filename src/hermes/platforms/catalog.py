@@ -15,6 +15,7 @@ PLATFORMS = (
     "facebook",
     "linkedin",
     "obsidian",
+    "snapchat",
     "telegram",
     "twitter",
     "whatsapp",
