@@ -17,7 +17,7 @@ from PIL import Image
 from hermes.errors import InvalidArguments
 from hermes.media.boxes import read_boxes
 from hermes.media.ebml import read_ebml
-from hermes.media.names import OCTETS
+from hermes.media.names import OCTETS, clean_type
 from hermes.media.video import NotReadable
 
 MAX_PIXELS: Final = 100_000_000
@@ -60,7 +60,7 @@ def examine(file: IO[bytes], size: int, said: str, field: str) -> Found:
     Raises:
         InvalidArguments: it begins as a photo or video, or is said to be one, but cannot be read as one.
     """
-    head = file.read(_HEAD)
+    head, said = file.read(_HEAD), clean_type(said)
     try:
         found = _photo(file, size, head) or read_boxes(file, size, head) or read_ebml(file, size, head)
     except NotReadable as error:

@@ -23,7 +23,7 @@ from hermes.errors import Internal, InvalidArguments, NotFound, PayloadTooLarge
 from hermes.identity.ids import new_id
 from hermes.media.content import Found, examine
 from hermes.media.models import MediaRow
-from hermes.media.names import clean_filename, clean_type
+from hermes.media.names import clean_filename
 from hermes.media.rules import check_rules, check_size
 from hermes.media.sealed import DamagedFile, FileCipher, SealedReader, SealedStream, SealedWriter
 from hermes.net.guarded import GuardedClient
@@ -184,7 +184,7 @@ class MediaStore:
                 _refuse_longer(writer.size + len(piece), max_bytes)
                 await writer.write(piece)
             await writer.finish()
-            found = await self._examine(SealedReader(path, cipher, writer.size), clean_type(content_type), "file")
+            found = await self._examine(SealedReader(path, cipher, writer.size), content_type, "file")
             return await self._record(customer_id, media_id, key, found, writer, filename, max_total)
         except BaseException:
             await writer.abandon()
