@@ -31,7 +31,7 @@ from hermes.sandbox.http import account_key
 from hermes.sandbox.options import SandboxOptions
 from hermes.sandbox.recorder import Record
 from hermes.sandbox.server import RunningSandbox
-from hermes.sandbox_mode import CREDENTIALS, on_sandbox
+from hermes.sandbox_mode import demo_credentials, on_sandbox
 from hermes.settings import load_settings
 from hermes.storage.secrets import ensure_secrets
 from hermes.storage.stores import open_stores
@@ -114,7 +114,7 @@ class Subject:
 
     async def link(self, word: str = "") -> None:
         """Link the account, or link it again with a token of another word."""
-        credentials: dict[str, Any] = dict(CREDENTIALS.get(self.tool.platform, {}))
+        credentials: dict[str, Any] = demo_credentials()[self.tool.platform]
         platform = self.bench.catalog.platforms[self.tool.platform]
         field = token_field(platform)
         if field is not None:
@@ -225,7 +225,7 @@ class Subject:
     def vault(self) -> Path:
         root = self.bench.house.settings.obsidian_vaults_root
         assert root is not None
-        return root / self.caller.customer_id / CREDENTIALS["obsidian"]["vault"]
+        return root / self.caller.customer_id / demo_credentials()["obsidian"]["vault"]
 
     def write_note(self, name: str, content: bytes) -> Path:
         note = self.vault / name

@@ -98,9 +98,10 @@ def test_the_stand_in_stands_in(platform: AnyPlatform) -> None:
 
 
 @PLATFORMS
-def test_the_specification_is_there(platform: AnyPlatform) -> None:
-    for place in load_facts(platform.id).checklist["contract"].places:
-        assert list((ROOT / "tests").rglob(place)), f"{place} is not among the tests"
+def test_the_specification_is_checked_against(platform: AnyPlatform) -> None:
+    """Done: `make contract` holds the client's requests against it."""
+    checks = "".join(path.read_text() for path in (ROOT / "tests/contract").glob("*.py"))
+    assert [place for place in load_facts(platform.id).checklist["contract"].places if place not in checks] == []
 
 
 @PLATFORMS

@@ -43,7 +43,7 @@ class Account:
     clock: Clock
 
     def __post_init__(self) -> None:
-        self.id = derived_digits(self.token, "x-user", 18)
+        self.id = "1" + derived_digits(self.token, "x-user", 17)  # ids that begin with 404 are nobody's
         self.username = f"sandbox_{account_key(self.token)[:6]}"
         self.posts: list[Post] = []
         self._sequence = count(1)
