@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field, ValidationError
 
-from hermes.platforms.base import Effect, PasteToken, Plain, Platform
 from hermes.platforms.base import Credentials as NoCredentials
+from hermes.platforms.base import Effect, PasteToken, Plain, Platform
 from hermes.platforms.catalog import load_catalog
 
 

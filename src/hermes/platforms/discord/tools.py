@@ -78,7 +78,7 @@ async def get_me(api: DiscordApi) -> Bot:
 @discord.tool(Effect.READ, rest="GET /guilds", title="List servers")
 async def get_guilds(
     api: DiscordApi,
-    limit: Annotated[int, Redaction.PLAIN, Field(ge=1, le=MAX_GUILDS)] = 100,
+    limit: Annotated[int, Redaction.PLAIN, Field(ge=1, le=MAX_GUILDS, description="At most so many servers")] = 100,
     after: Annotated[Snowflake, Field(description="next_after of the page before")] | None = None,
     before: Annotated[Snowflake, Field(description="Only guilds with lower ids")] | None = None,
     with_counts: Annotated[bool, Redaction.PLAIN, Field(description="Tell how many members each has")] = False,
@@ -132,16 +132,16 @@ async def send_message(
     | None = None,
     embeds: Annotated[list[Embed], Field(min_length=1, max_length=10, description="Boxes below the text")]
     | None = None,
-    reply_to_message_id: Snowflake | None = None,
+    reply_to_message_id: Annotated[Snowflake, Field(description="The message that this one answers")] | None = None,
     mention: Annotated[
         list[Literal["users", "roles", "everyone"]],
         Redaction.PLAIN,
         Field(max_length=3, description="Whose mentions in the text ping; without it nobody is pinged"),
     ]
     | None = None,
-    ping_reply_author: Annotated[bool, Redaction.PLAIN] = False,
+    ping_reply_author: Annotated[bool, Redaction.PLAIN, Field(description="Notify who wrote it")] = False,
     silent: Annotated[bool, Redaction.PLAIN, Field(description="No notification")] = False,
-    suppress_link_previews: Annotated[bool, Redaction.PLAIN] = False,
+    suppress_link_previews: Annotated[bool, Redaction.PLAIN, Field(description="Show links only")] = False,
     nonce: Annotated[
         str,
         Redaction.PLAIN,
@@ -190,8 +190,8 @@ async def send_message(
 @discord.tool(Effect.READ, rest="GET /messages")
 async def get_messages(
     api: DiscordApi,
-    channel_id: Snowflake,
-    limit: Annotated[int, Redaction.PLAIN, Field(ge=1, le=100)] = 50,
+    channel_id: Annotated[Snowflake, Field(description="Of get_channels")],
+    limit: Annotated[int, Redaction.PLAIN, Field(ge=1, le=100, description="At most so many messages")] = 50,
     before: Annotated[Snowflake, Field(description="Only messages older than this one")] | None = None,
     after: Annotated[Snowflake, Field(description="Only messages newer than this one")] | None = None,
     around: Annotated[Snowflake, Field(description="Messages on both sides of this one")] | None = None,

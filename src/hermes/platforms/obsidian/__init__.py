@@ -127,11 +127,11 @@ async def search_notes(
             "In mode tag: a tag; in mode property: name or name:value; in mode path: parts of the path.",
         ),
     ],
-    mode: Annotated[Mode, Redaction.PLAIN] = "text",
+    mode: Annotated[Mode, Redaction.PLAIN, Field(description="What the query is matched with.")] = "text",
     folder: Annotated[
         str | None, Redaction.PLAIN, Field(max_length=1024, description="Search only below this folder.")
     ] = None,
-    limit: Annotated[int, Field(ge=1, le=100)] = 20,
+    limit: Annotated[int, Field(ge=1, le=100, description="At most so many notes.")] = 20,
     context_chars: Annotated[int, Field(ge=0, le=500, description="How much to show around what was found.")] = 120,
     cursor: Annotated[
         str | None, Redaction.PLAIN, Field(max_length=4096, description="next_cursor of the page before.")
@@ -151,7 +151,7 @@ async def read_note(
     heading: Heading | None = None,
     block: Block | None = None,
     offset: Annotated[int, Field(ge=0, description="Skip this many characters of the part.")] = 0,
-    max_chars: Annotated[int, Field(ge=1, le=200_000)] = 50_000,
+    max_chars: Annotated[int, Field(ge=1, le=200_000, description="At most so many characters.")] = 50_000,
 ) -> NoteContent:
     """Read a note, or its body, properties, one heading's section, one block or its outline, with tags and links."""
     return await api.read(path, part, heading, block, offset, max_chars)
@@ -161,7 +161,7 @@ async def read_note(
 async def append_to_note(
     api: VaultApi,
     path: Path,
-    content: Annotated[str, Field(min_length=1, max_length=1_000_000)],
+    content: Annotated[str, Field(min_length=1, max_length=1_000_000, description="Markdown to add.")],
     position: Annotated[
         edit.Position,
         Redaction.PLAIN,
