@@ -55,6 +55,8 @@ class Tenant:
     call_ids: set[str] = field(default_factory=set)
     sent: Counter[str] = field(default_factory=Counter)
     """Text → how often the platform must have got it."""
+    connects: int = 0
+    keys: list[str] = field(default_factory=list)
     wamid: str = ""
     stream: Any = None
 
@@ -158,6 +160,8 @@ class Town:
         self.watch = Watch()
         self.tenants = [Tenant(n, "growth" if n % 4 == 1 else "starter") for n in range(customers)]
         self.routes: dict[str, tuple[str, str]] = {}
+        self.others: set[str] = set()
+        """Customers that are none of ours, and whose keys may lie about."""
         self._ids = iter(range(1, 1_000_000))
 
     async def run(self) -> None:
@@ -170,7 +174,13 @@ class Town:
             async with self._http.get(f"{self.base}/tools") as response:
                 tools = (await response.json())["tools"]
             self.routes = {tool["name"]: (tool["rest"]["method"], tool["rest"]["path"]) for tool in tools}
-            await self._all(self._create)
+            listed = await self._operator("GET", "/api/admin/customers?limit=200")
+            self.others |= {customer["id"] for customer in listed["customers"]}
+            await self._create(self.tenants[0])
+            await self.get(self.tenants[0], "/api/me")
+            while not await self.redis.keys("customer:apikey:*"):  # what the first one is remembered as, others may find
+                await asyncio.sleep(0.01)
+            await self._all(self._create, self.tenants[1:])
             await self._all(self._settle_in)
             for tenant in self.tenants:
                 stack.push_async_callback(tenant.stream.close)
@@ -178,23 +188,23 @@ class Town:
             await self._run_at_the_same_time(self.tenants[:3])
             await self._in_sandbox("/_sandbox/advance", {"seconds": 30})
             await self._all(self._learn_status)
+            await self._forget_in_redis()
+            await self._all(self._go_on)
             await self._all(self._account_for)
+            await self._operate()
             await self._look_at_the_platforms()
             await self._look_at_redis()
 
-    async def _all(self, part: Callable[[Tenant], Awaitable[None]]) -> None:
+    async def _all(self, part: Callable[[Tenant], Awaitable[None]], tenants: list[Tenant] | None = None) -> None:
         async with asyncio.TaskGroup() as group:
-            for tenant in self.tenants:
+            for tenant in self.tenants if tenants is None else tenants:
                 group.create_task(part(tenant))  # type: ignore[arg-type]  # every part is a coroutine function
 
     # settling in
 
     async def _create(self, tenant: Tenant) -> None:
         wanted = {"email": f"tenant{tenant.number}@example.com", "plan": tenant.plan}
-        headers = {"x-api-key": self.operator_key}
-        async with self._http.post(f"{self.base}/api/admin/customers", json=wanted, headers=headers) as response:
-            assert response.status == 201, await response.text()
-            made = await response.json()
+        made = await self._operator("POST", "/api/admin/customers", wanted)
         tenant.id, tenant.key = made["id"], made["api_key"]
         self.watch.belongs(tenant)
 
@@ -207,11 +217,13 @@ class Town:
         keys = (await self.get(tenant, "/api/api-keys"))["api_keys"]
         assert len(keys) == 1
         tenant.key_id = keys[0]["id"]
+        tenant.keys = [tenant.key_id]
         tenant.stream = Stream(self._long, self.base, tenant, self.watch)
         await tenant.stream.endpoint
         await self._person_writes(tenant)
 
     async def _connect(self, tenant: Tenant, platform: str, credentials: dict[str, str], status: int = 200) -> None:
+        tenant.connects += 1
         await self.send(tenant, "POST", f"/api/connect/{platform}", credentials, status)
 
     async def _person_writes(self, tenant: Tenant) -> None:
@@ -224,6 +236,12 @@ class Town:
             assert response.status == 200, await response.text()
 
     # the doors
+
+    async def _operator(self, method: str, path: str, body: Any = None) -> Any:
+        headers = {"x-api-key": self.operator_key}
+        async with self._http.request(method, self.base + path, json=body, headers=headers) as response:
+            assert response.status in (200, 201), f"{method} {path}: {response.status} {await response.text()}"
+            return await response.json()
 
     async def get(self, tenant: Tenant, path: str, status: int = 200, **headers: str) -> Any:
         return await self.send(tenant, "GET", path, None, status, **headers)
@@ -350,6 +368,16 @@ class Town:
                 tenant.done["telegram_send_message", "success"] -= 1
                 tenant.done["telegram_send_message", kind] += 1
 
+    async def do_change_keys(self, tenant: Tenant, _rng: random.Random) -> None:
+        if len(tenant.keys) == 1:
+            made = await self.send(tenant, "POST", "/api/api-keys", {"name": tenant.mark}, 201)
+            tenant.keys.append(made["id"])
+            assert (await self.get(tenant, f"/api/api-keys/{made['id']}"))["name"] == tenant.mark
+            await self.send(tenant, "DELETE", f"/api/api-keys/{made['id']}", None, 204)
+
+    async def do_connect_again(self, tenant: Tenant, _rng: random.Random) -> None:
+        await self._connect(tenant, "whatsapp", _number(tenant.phone, tenant.business, tenant.wa_token))
+
     # hostile tries: the neighbour's ids, wherever an id can be given
 
     def _neighbour(self, tenant: Tenant, rng: random.Random) -> Tenant:
@@ -414,19 +442,24 @@ class Town:
     async def _run_at_the_same_time(self, tenants: list[Tenant]) -> None:
         """Calls under way are their customers' own too: seen by nobody else, and filed under their id."""
 
-        async def wait_for_update(tenant: Tenant) -> None:
-            first = await self.call(tenant, "rest", "telegram_get_updates", limit=100)
-            offset = first.structured["next_offset"]
+        firsts = [await self.call(tenant, "rest", "telegram_get_updates", limit=100) for tenant in tenants]
+
+        async def wait_for_update(tenant: Tenant, offset: int) -> None:
             later = await self.call(tenant, "legacy", "telegram_get_updates", offset=offset, timeout=20)
             assert tenant.mark in json.dumps(later.structured), later
 
         async with asyncio.TaskGroup() as group:
-            waiting = [group.create_task(wait_for_update(tenant)) for tenant in tenants]
+            waiting = [
+                group.create_task(wait_for_update(tenant, first.structured["next_offset"]))
+                for tenant, first in zip(tenants, firsts, strict=True)
+            ]
             pending: list[str] = []
-            while len(pending) < len(tenants) or "get_updates" not in str(await self._running(pending)):
+            deadline = asyncio.get_running_loop().time() + 5
+            while len(pending) < len(tenants) or None in await self._running(pending):
                 pending = await self.redis.zrange("pending:index", 0, -1)
                 failed = next((task for task in waiting if task.done()), None)
                 assert failed is None, failed
+                assert asyncio.get_running_loop().time() < deadline, "the calls under way are not to be found"
                 await asyncio.sleep(0.01)
             await self._look_at_redis()
             for member in pending:
@@ -440,7 +473,7 @@ class Town:
                 await self._person_writes(tenant)
 
     async def _running(self, pending: list[str]) -> list[Any]:
-        return await self.redis.mget([f"pending:{member}" for member in pending]) if pending else []
+        return await self.redis.mget([f"pending:{member}" for member in pending])
 
     async def _learn_status(self, tenant: Tenant) -> None:
         for _ in range(300):
@@ -456,6 +489,27 @@ class Town:
         assert texts, "no message was received"
         assert set(texts) == {f"{tenant.mark} hello"}, texts
 
+    async def _forget_in_redis(self) -> None:
+        """Lose what Redis only has a copy of: it is found again in SQL, and everybody's own."""
+        for pattern in ("creds:*", "quota:*", "wa_phone_id:*", "customer:apikey:*", "customer:version:*"):
+            lost = [key async for key in self.redis.scan_iter(pattern, count=5000)]
+            await self.redis.delete(*lost)
+
+    async def _go_on(self, tenant: Tenant) -> None:
+        await self.do_send(tenant, random.Random(tenant.number))  # noqa: S311  (only chooses a door)
+        if tenant.label is None:
+            return
+        failure = {"platform": "telegram", "token": tenant.second_token, "kind": "error", "code": 401}
+        await self._in_sandbox("/_sandbox/failures", failure)
+        refused = await self.call(tenant, "rest", "telegram_get_me", account=tenant.label)
+        assert refused.error == "needs_reconnect", refused
+        tenant.done["telegram_get_me", "denied"] -= 1
+        tenant.done["telegram_get_me", "error"] += 1
+        details = (await self.get(tenant, "/api/connections"))["details"]
+        dead = [one["account"] for one in details if one["status"] == "needs_reconnect"]
+        assert dead == [tenant.label], details
+        await self.send(tenant, "DELETE", f"/api/connections/telegram?account={tenant.label}")
+
     # accounting
 
     async def _account_for(self, tenant: Tenant) -> None:
@@ -469,11 +523,15 @@ class Town:
         assert usage["by_tool"] == dict(expected), (usage, expected)
         assert (usage["used"], usage["remaining"]) == (expected.total(), usage["limit"] - expected.total())
         linked = (await self.get(tenant, "/api/connections"))["details"]
-        ids = {"notes", str(tenant.bot), tenant.phone} | ({str(tenant.second_bot)} if tenant.label else set())
-        assert {one["external_id"] for one in linked} == ids
-        assert len(linked) == len(ids)
+        assert sorted(one["external_id"] for one in linked) == sorted(["notes", str(tenant.bot), tenant.phone])
         keys = (await self.get(tenant, "/api/api-keys?revoked=true"))["api_keys"]
-        assert [key["id"] for key in keys] == [tenant.key_id]
+        assert [key["id"] for key in keys] == tenant.keys
+        actions = Counter(line["tool"] for line in lines if "." in line["tool"])
+        assert actions["connection.connect"] == tenant.connects, actions
+        assert actions["connection.disconnect"] == (tenant.label is not None)
+        assert actions["customer.create"] == 1
+        seen = await self._operator("GET", f"/api/admin/customers/{tenant.id}/usage")
+        assert (seen["customer_id"], seen["used"]) == (tenant.id, usage["used"])
 
     async def _audit(self, tenant: Tenant) -> list[dict[str, Any]]:
         lines: list[dict[str, Any]] = []
@@ -484,6 +542,19 @@ class Town:
             if page["next_cursor"] is None:
                 return lines
             cursor = f"&cursor={page['next_cursor']}"
+
+    async def _operate(self) -> None:
+        """What the operator does to one customer is done to that one."""
+        first, second = (f"/api/admin/customers/{tenant.id}" for tenant in self.tenants[:2])
+        await self._operator("PUT", f"{first}/plan", {"plan": "enterprise"})
+        await self._operator("POST", f"{second}/suspend")
+        for tenant in self.tenants[:3]:
+            shown = await self._operator("GET", f"/api/admin/customers/{tenant.id}")
+            assert (shown["plan"] == "enterprise") == (tenant.number == 0), shown
+            assert (shown["status"] == "suspended") == (tenant.number == 1), shown
+        await self._operator("POST", f"{second}/resume")
+        assert (await self._operator("GET", second))["status"] == "active"
+        assert (await self.call(self.tenants[0], "rest", "telegram_get_me")).error is None
 
     async def _look_at_the_platforms(self) -> None:
         """What reached the stand-ins under a customer's token is that customer's, and each text came as often as sent."""
@@ -510,7 +581,8 @@ class Town:
             marked = MARKED_KEY.match(key)
             if marked is None:
                 assert SHARED_KEYS.match(key), f"the key {key} is nobody's"
-            elif marked[2] in known:
+            elif marked[2] not in self.others:
+                assert marked[2] in known, f"the key {key} is nobody's"
                 tenant = known[marked[2]]
                 self.watch.look(tenant, key)
                 if marked[1] in ("logs", "pending"):
