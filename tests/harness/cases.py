@@ -353,9 +353,11 @@ async def _failing(
 async def forbidden(bench: Bench, tool: Tool) -> None:
     """The account lacks a permission: a clear no, with a way out beside the platform's own words."""
     code = facts_of(tool.platform).forbidden
+    # A vendor whose codes are words gets the word; one whose codes are numbers says something, too.
+    words = {"code": 403, "message": code} if isinstance(code, str) else {"code": code, "message": "Said the vendor"}
     clear = (PlatformRejected, NotGranted, InsufficientScope, NeedsReconnect)
-    for _, _, error in await _failing(bench, tool, "error", *clear, code=code, message="Said the vendor"):
-        assert len(error.message.replace("Said the vendor", "")) > 40, f"no way out: {error.message}"
+    for _, _, error in await _failing(bench, tool, "error", *clear, **words):
+        assert len(error.message.replace(str(words["message"]), "")) > 40, f"no way out: {error.message}"
 
 
 @case(asks_vendor)
@@ -529,4 +531,5 @@ async def hostile_text(bench: Bench, tool: Tool) -> None:
 async def hostile_error(bench: Bench, tool: Tool) -> None:
     """The platform's error says things that hide and mislead."""
     code = facts_of(tool.platform).forbidden
-    await _failing(bench, tool, "error", HermesError, code=code, message=HOSTILE_TEXT)
+    number = code if isinstance(code, int) else 403
+    await _failing(bench, tool, "error", HermesError, code=number, message=HOSTILE_TEXT)

@@ -75,7 +75,7 @@ class Facts(_Data):
     """
 
     checklist: Mapping[str, Item]
-    forbidden: int = 403
+    forbidden: int | str = 403
     examples: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     repeatable: Sequence[str] = ()
     exempt: Mapping[str, str] = Field(default_factory=dict)
