@@ -114,7 +114,7 @@ class Subject:
 
     async def link(self, word: str = "") -> None:
         """Link the account, or link it again with a token of another word."""
-        credentials: dict[str, Any] = demo_credentials()[self.tool.platform]
+        credentials: dict[str, Any] = dict(demo_credentials()[self.tool.platform])
         platform = self.bench.catalog.platforms[self.tool.platform]
         field = token_field(platform)
         if field is not None:

@@ -331,7 +331,9 @@ async def _failing(
             # Right only where all was done, and the rest of the answer, or what is asked after it, was not needed.
             done = position > 0 or kind in AFTER_ACTING or given.get("acts", False)
             assert done, f"succeeded, with {structured}"
-            assert tool.effect is not Effect.READ, f"succeeded, with {structured}"
+            # What the account may not see can also be left out of what it reads.
+            left_out = position > 0 and kind == "error"
+            assert left_out or tool.effect is not Effect.READ, f"succeeded, with {structured}"
             assert subject.published() == survey.published, f"succeeded, with {structured}"
             await check_success(subject, structured)
             continue
