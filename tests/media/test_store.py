@@ -14,9 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hermes.crypto import Keyring
 from hermes.errors import HermesError, Internal, InvalidArguments, NotFound, PayloadTooLarge, PlatformUnavailable
 from hermes.media.rules import check_rules
 from hermes.media.sealed import CHUNK
+from hermes.media.store import MediaStore
 from hermes.platforms.ports import MediaFile, MediaRules
 
 pytestmark = pytest.mark.storage
@@ -134,6 +136,18 @@ async def test_what_is_too_large_leaves_nothing_behind(media) -> None:
         await take(501, max_total=1500)
     await take(500, max_total=1500)
     assert len(media.files()) == 2
+
+
+async def test_whatever_is_kept_counts_against_the_customers_space(media) -> None:
+    store = MediaStore(media.database, Keyring(b"k" * 32), media.store._guarded, media.folder, most_kept=5_000)
+    url = media.serve("/a.jpg", media.jpeg())
+    await store.hold("cus_a", url, RULES, field="photo")
+    await store.keep("cus_a", media.pieces(bytes(3_000)), filename="a", content_type="text/plain")
+    with pytest.raises(PayloadTooLarge):
+        await store.hold("cus_a", url, RULES, field="photo")
+    with pytest.raises(PayloadTooLarge):
+        await store.keep("cus_a", media.pieces(bytes(2_500)), filename="a", content_type="text/plain")
+    await store.hold("cus_b", url, RULES, field="photo")
 
 
 async def test_an_upload_that_breaks_off_leaves_nothing_behind(media) -> None:

@@ -64,13 +64,13 @@ class SqlJournal:
         known, cancelled = await self._begin(name)
         if known.state == DONE:
             return self._open(name, known.sealed_result or "")
-        if cancelled:
-            raise Interrupted("cancelled")
         if known.state == BEGUN and not repeatable:
             raise OutcomeUnknown(
                 f"The server was restarted while `{name}` was under way, so it may have been done. It is not sent "
                 "again; check on the platform before repeating the call."
             )
+        if cancelled:
+            raise Interrupted("cancelled")
         self.critical = not repeatable
         try:
             result = await self._do(name, work, repeatable)

@@ -365,6 +365,7 @@ class LongCalls:
             error=result if isinstance(result, HermesError) else None,
             created_at=row.created_at,
             updated_at=row.updated_at,
+            begun_by=row.caller["kind"],
         )
 
 

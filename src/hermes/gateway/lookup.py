@@ -58,8 +58,10 @@ class CallLookup:
         if status.status == "running" and long.status != "running":
             # Its outcome is written; the line in the trail follows in a moment.
             shown.status, shown.error = long.status, long.error.code if long.error is not None else None
-        shown.result = long.result
-        shown.problem = long.error.as_dict() if long.error is not None else None
+        if long.begun_by == caller.kind:
+            # What a customer's tool gave is for the customer, not for an operator who looks after them.
+            shown.result = long.result
+            shown.problem = long.error.as_dict() if long.error is not None else None
         return shown
 
     async def _settled_or_pending(self, caller: Caller, call_id: str) -> CallStatus:

@@ -54,6 +54,7 @@ class LongCall:
         progress: `done`, `total` and `message`, as last told.
         result: the fenced result, after success.
         error: what stopped it.
+        begun_by: the kind of caller that began it.
     """
 
     id: str
@@ -66,6 +67,7 @@ class LongCall:
     error: HermesError | None
     created_at: datetime
     updated_at: datetime
+    begun_by: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 import structlog
 from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from hermes.crypto import Keyring, Undecryptable
 from hermes.errors import Internal, InvalidArguments, NotFound, PayloadTooLarge
@@ -26,6 +27,7 @@ from hermes.media.models import MediaRow
 from hermes.media.names import clean_filename
 from hermes.media.rules import check_rules, check_size
 from hermes.media.sealed import DamagedFile, FileCipher, SealedReader, SealedStream, SealedWriter
+from hermes.net.bodies import MEBIBYTE
 from hermes.net.guarded import GuardedClient
 from hermes.platforms.ports import MediaFile, MediaRules
 from hermes.storage.sql import Database
@@ -34,6 +36,7 @@ log = structlog.get_logger(__name__)
 
 HANDLE_PREFIX: Final = "media_"
 LIFETIME: Final = timedelta(hours=24)
+MOST_KEPT: Final = 64 * 1024 * MEBIBYTE
 _FETCH_SECONDS: Final = 1800.0
 _KEY_BYTES: Final = 32
 _FETCHED: Final = "fetched"
@@ -96,12 +99,14 @@ class MediaStore:
         *,
         now: Callable[[], float] = time.time,
         examinations: int = 2,
+        most_kept: int = MOST_KEPT,
     ) -> None:
         """Prepare; the folder is made when something is written.
 
         Args:
             guarded: fetches customers' URLs.
             folder: where the files lie. With several replicas it must be one that all of them share.
+            most_kept: bytes that one customer may have here at once, when nothing tighter is said.
             examinations: files whose content is looked at at once; each takes a thread and a few mebibytes.
         """
         self._database = database
@@ -109,6 +114,7 @@ class MediaStore:
         self._guarded = guarded
         self._folder = folder
         self._now = now
+        self._most_kept = most_kept
         self._examining = asyncio.Semaphore(examinations)
 
     def open(
@@ -292,19 +298,22 @@ class MediaStore:
             expires_at=now + LIFETIME,
         )
         async with self._database.session() as session:
-            if max_total is not None:
-                total = select(func.coalesce(func.sum(MediaRow.size), 0)).where(
-                    MediaRow.customer_id == customer_id, MediaRow.expires_at > now
-                )
-                used = int(await session.scalar(total) or 0)
-                if used + writer.size > max_total:
-                    raise PayloadTooLarge(
-                        f"Together with the files that are kept already ({used:,} bytes) this would be more than "
-                        f"{max_total:,} bytes. Delete some, or wait until they expire.",
-                        limit_bytes=max_total,
-                    )
+            await self._refuse_more(session, customer_id, writer.size, max_total or self._most_kept)
             session.add(row)
         return _kept(row)
+
+    async def _refuse_more(self, session: AsyncSession, customer_id: str, size: int, most: int) -> None:
+        total = select(func.coalesce(func.sum(MediaRow.size), 0)).where(
+            MediaRow.customer_id == customer_id, MediaRow.expires_at > self._moment()
+        )
+        used = int(await session.scalar(total) or 0)
+        if used + size > most:
+            raise PayloadTooLarge(
+                f"Together with the files that are kept already ({used:,} bytes) this would be more than {most:,} "
+                "bytes. Delete some, or wait until they expire.",
+                limit_bytes=most,
+                nothing_sent=True,
+            )
 
     async def _row(self, customer_id: str, handle: str, name: str = "handle") -> MediaRow:
         wanted = select(MediaRow).where(

@@ -187,6 +187,28 @@ async def test_cancelling_after_the_last_step_changes_nothing(bench) -> None:
     assert (await run.wait()).structured["id"] == "publish#1"
 
 
+async def test_cancelling_does_not_hide_that_a_step_may_have_been_done(bench) -> None:
+    caller, first, second, gate = await bench.customer(), bench.start_process(), bench.start_process(), bench.gate()
+    bench.vendor.after["publish"] = gate
+    run = await bench.begin(first, caller)
+    await gate.reached.wait()
+    await first.die()
+    assert await second.long_calls.cancel(caller, run.call_id)
+    taken = await bench.take_over(second)
+    assert taken is not None
+    with pytest.raises(OutcomeUnknown):
+        await taken.wait()
+    assert await bench.outcomes(caller) == ["outcome_unknown"]
+
+
+async def test_an_operator_sees_how_a_customers_call_stands_but_not_what_it_gave(bench) -> None:
+    caller, process = await bench.customer(), bench.start_process()
+    run = await bench.begin(process, caller)
+    await run.wait()
+    seen = await process.lookup.find(replace(caller, kind="operator"), run.call_id)
+    assert (seen.publish_state, seen.result) == ("published", None)
+
+
 FAULTS: list[tuple[HermesError, str, str]] = [
     (PlatformRejected("No."), "error", "failed"),
     (PlatformUnavailable("Down.", nothing_sent=True), "error", "failed"),
