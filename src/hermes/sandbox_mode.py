@@ -28,6 +28,7 @@ CREDENTIALS: Final[dict[str, dict[str, str]]] = {
     "obsidian": {"vault": VAULT},
     "snapchat": {"access_token": "sandbox-demo-access-token"},
     "telegram": {"bot_token": "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"},
+    "tiktok": {"access_token": "act.sandbox-demo-4f9a1c"},
     "twitter": {"access_token": "eFhYc2FuZGJveC1kZW1vLWFjY2Vzcy10b2tlbi1vZi14OjE2MTYxNjE2MTY"},
     "whatsapp": {
         "phone_number_id": _PHONE_NUMBER_ID,

@@ -17,6 +17,7 @@ PLATFORMS = (
     "obsidian",
     "snapchat",
     "telegram",
+    "tiktok",
     "twitter",
     "whatsapp",
 )
