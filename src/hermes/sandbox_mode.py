@@ -20,10 +20,12 @@ VAULT: Final = "demo"
 _PHONE_NUMBER_ID: Final = "106540352242922"
 _BUSINESS_ACCOUNT_ID: Final = "102290129340398"
 _PAGE_ID: Final = "104735472193865"
+_INSTAGRAM_ID: Final = "17841405309211844"
 
 CREDENTIALS: Final[dict[str, dict[str, str]]] = {
     "discord": {"bot_token": "MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"},
     "facebook": {"page_id": _PAGE_ID, "access_token": f"EAAsandbox-page-{_PAGE_ID}-demo"},
+    "instagram": {"account_id": _INSTAGRAM_ID, "access_token": f"EAAsandbox-ig-{_INSTAGRAM_ID}-demo"},
     "linkedin": {"access_token": "AQVpartner-sandbox-demo"},
     "obsidian": {"vault": VAULT},
     "snapchat": {"access_token": "sandbox-demo-access-token"},

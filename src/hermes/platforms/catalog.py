@@ -13,6 +13,7 @@ AnyPlatform = Platform[Any, Any]
 PLATFORMS = (
     "discord",
     "facebook",
+    "instagram",
     "linkedin",
     "obsidian",
     "snapchat",
