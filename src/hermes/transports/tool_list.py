@@ -57,7 +57,7 @@ def shown(view: ToolView) -> dict[str, Any]:
         "description": tool.description,
         "inputSchema": view.input_schema,
         "outputSchema": tool.output_schema,
-        "annotations": {"title": tool.title, **hints(tool)},
+        "annotations": hints(tool),
     }
 
 
