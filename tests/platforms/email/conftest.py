@@ -16,9 +16,11 @@ import ssl
 import subprocess
 import tempfile
 import time
+import warnings
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -358,6 +360,8 @@ class _Controller(Controller):
         self._starttls = starttls
 
     def factory(self) -> SMTP:
+        # One of the ports is TLS from its first byte, which this server does not know of.
+        warnings.filterwarnings("ignore", "Requiring AUTH while not requiring TLS", UserWarning)
         return _WithOAuth(
             self.handler,
             hostname=SMTP_HOST,
@@ -521,3 +525,27 @@ async def wired(authority: Authority, smtp_server: SmtpServer, fake_media: Any) 
 def mail(wired: MailBench, dovecot: Dovecot) -> MailBench:
     wired.ports["8.8.8.8", 993] = dovecot.port
     return wired
+
+
+def letter(subject: str = "Hello", text: str = "Good morning", **headers: str) -> EmailMessage:
+    message = EmailMessage()
+    message["From"] = headers.pop("sender", "Ada Lovelace <ada@example.com>")
+    message["To"] = headers.pop("to", "me@mail.example")
+    message["Subject"] = subject
+    message["Date"] = headers.pop("date", "Fri, 20 Nov 2026 10:00:00 +0100")
+    message["Message-ID"] = headers.pop("message_id", f"<{abs(hash(subject))}@example.com>")
+    for name, value in headers.items():
+        message[name.replace("_", "-")] = value
+    message.set_content(text)
+    return message
+
+
+@pytest.fixture
+def make_letter() -> Any:
+    return letter
+
+
+@pytest.fixture
+def user(request: pytest.FixtureRequest) -> str:
+    """A mailbox of its own for each test."""
+    return "u" + hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from email.message import EmailMessage
 from typing import Any
 
 import pytest
@@ -12,25 +10,6 @@ from hermes.errors import HermesError, InvalidArguments, NeedsReconnect, NotFoun
 from hermes.platforms.email import email
 
 Bench = Any
-
-
-def letter(subject: str = "Hello", text: str = "Good morning", **headers: str) -> EmailMessage:
-    message = EmailMessage()
-    message["From"] = headers.pop("sender", "Ada Lovelace <ada@example.com>")
-    message["To"] = headers.pop("to", "me@mail.example")
-    message["Subject"] = subject
-    message["Date"] = headers.pop("date", "Fri, 20 Nov 2026 10:00:00 +0100")
-    message["Message-ID"] = headers.pop("message_id", f"<{abs(hash(subject))}@example.com>")
-    for name, value in headers.items():
-        message[name.replace("_", "-")] = value
-    message.set_content(text)
-    return message
-
-
-@pytest.fixture
-def user(request: pytest.FixtureRequest) -> str:
-    """A mailbox of its own for each test."""
-    return "u" + hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]
 
 
 async def test_the_profile_says_what_the_mailbox_is(mail: Bench, user: str, make_account: Any) -> None:
@@ -42,9 +21,9 @@ async def test_the_profile_says_what_the_mailbox_is(mail: Bench, user: str, make
 
 
 async def test_folders_have_their_uses_names_and_counts(
-    mail: Bench, user: str, make_account: Any, dovecot: Any
+    mail: Bench, user: str, make_account: Any, dovecot: Any, make_letter: Any
 ) -> None:
-    dovecot.put(user, letter().as_bytes(), folder="Entw&APw-rfe")
+    dovecot.put(user, make_letter().as_bytes(), folder="Entw&APw-rfe")
     listed = await mail.run(make_account(user), "list_folders", counts=True)
     found = {folder["name"]: folder for folder in listed["folders"]}
     assert found["Drafts"]["special_use"] == "drafts"
@@ -52,10 +31,10 @@ async def test_folders_have_their_uses_names_and_counts(
 
 
 async def test_a_message_is_found_and_read_without_being_marked(
-    mail: Bench, user: str, make_account: Any, dovecot: Any
+    mail: Bench, user: str, make_account: Any, dovecot: Any, make_letter: Any
 ) -> None:
-    first = letter("Rechnung für März", "Grüße\n\nAda", Reply_To="office@example.com")
-    dovecot.put(user, first.as_bytes(), letter("Second", message_id="<2@example.com>").as_bytes())
+    first = make_letter("Rechnung für März", "Grüße\n\nAda", Reply_To="office@example.com")
+    dovecot.put(user, first.as_bytes(), make_letter("Second", message_id="<2@example.com>").as_bytes())
     account = make_account(user)
     found = await mail.run(account, "search_messages", subject="März")
     (only,) = found["messages"]
@@ -96,19 +75,29 @@ async def test_a_message_is_found_and_read_without_being_marked(
     ],
 )
 async def test_searches(
-    mail: Bench, user: str, make_account: Any, dovecot: Any, given: dict[str, Any], expected: list[str]
+    mail: Bench,
+    user: str,
+    make_account: Any,
+    dovecot: Any,
+    make_letter: Any,
+    given: dict[str, Any],
+    expected: list[str],
 ) -> None:
-    a = letter("a", "a needle in the haystack", message_id="<a@example.com>")
-    b = letter("b", sender="Grace <grace@example.com>", message_id="<b@example.com>", In_Reply_To="<a@example.com>")
-    c = letter("c", message_id="<c@example.com>", Cc="copy@example.org")
+    a = make_letter("a", "a needle in the haystack", message_id="<a@example.com>")
+    b = make_letter(
+        "b", sender="Grace <grace@example.com>", message_id="<b@example.com>", In_Reply_To="<a@example.com>"
+    )
+    c = make_letter("c", message_id="<c@example.com>", Cc="copy@example.org")
     c.add_attachment(b"%PDF-1.7", maintype="application", subtype="pdf", filename="Zürich.pdf")
     dovecot.put(user, *(item.as_bytes() for item in (a, b, c)))
     found = await mail.run(make_account(user), "search_messages", **given)
     assert [item["subject"] for item in found["messages"]] == expected
 
 
-async def test_pages_follow_each_other_without_gaps(mail: Bench, user: str, make_account: Any, dovecot: Any) -> None:
-    dovecot.put(user, *(letter(f"n{at}", message_id=f"<{at}@x.example>").as_bytes() for at in range(7)))
+async def test_pages_follow_each_other_without_gaps(
+    mail: Bench, user: str, make_account: Any, dovecot: Any, make_letter: Any
+) -> None:
+    dovecot.put(user, *(make_letter(f"n{at}", message_id=f"<{at}@x.example>").as_bytes() for at in range(7)))
     seen, cursor, account = [], None, make_account(user)
     while True:
         page = await mail.run(account, "search_messages", limit=3, **({"cursor": cursor} if cursor else {}))
@@ -121,9 +110,9 @@ async def test_pages_follow_each_other_without_gaps(mail: Bench, user: str, make
 
 
 async def test_cursors_and_ids_belong_to_their_search_and_mailbox(
-    mail: Bench, user: str, make_account: Any, dovecot: Any
+    mail: Bench, user: str, make_account: Any, dovecot: Any, make_letter: Any
 ) -> None:
-    dovecot.put(user, *(letter(f"n{at}", message_id=f"<{at}@x.example>").as_bytes() for at in range(2)))
+    dovecot.put(user, *(make_letter(f"n{at}", message_id=f"<{at}@x.example>").as_bytes() for at in range(2)))
     account = make_account(user)
     page = await mail.run(account, "search_messages", limit=1)
     for arguments in ({"cursor": page["next_cursor"], "subject": "n"}, {"cursor": "nonsense"}):
@@ -136,14 +125,14 @@ async def test_cursors_and_ids_belong_to_their_search_and_mailbox(
 
 
 async def test_attachments_are_listed_and_fetched_as_media(
-    mail: Bench, user: str, make_account: Any, dovecot: Any
+    mail: Bench, user: str, make_account: Any, dovecot: Any, make_letter: Any
 ) -> None:
-    message = letter("With files", "See below")
+    message = make_letter("With files", "See below")
     message.add_alternative("<p>See <b>below</b> <img src='cid:logo'></p>", subtype="html")
     message.get_payload()[1].add_related(b"\x89PNG", maintype="image", subtype="png", cid="<logo>")
     content = bytes(range(256)) * 4096
     message.add_attachment(content, maintype="application", subtype="zip", filename="Übersicht 2026.zip")
-    inner = letter("Inner letter")
+    inner = make_letter("Inner letter")
     message.add_attachment(inner)
     dovecot.put(user, message.as_bytes())
     account = make_account(user)
@@ -166,9 +155,11 @@ async def test_attachments_are_listed_and_fetched_as_media(
     assert refused.data["fields"][0]["field"] == "attachments.0"
 
 
-async def test_a_long_text_is_read_in_windows(mail: Bench, user: str, make_account: Any, dovecot: Any) -> None:
+async def test_a_long_text_is_read_in_windows(
+    mail: Bench, user: str, make_account: Any, dovecot: Any, make_letter: Any
+) -> None:
     text = "".join(f"line {at}\n" for at in range(5000))
-    dovecot.put(user, letter(text=text).as_bytes())
+    dovecot.put(user, make_letter(text=text).as_bytes())
     account = make_account(user)
     (found,) = (await mail.run(account, "search_messages"))["messages"]
     read, offset = "", 0
@@ -206,8 +197,10 @@ async def test_the_probe_logs_in_to_both_servers(mail: Bench, user: str, make_ac
         await email.probe_function(mail.open(make_account(user, password="wrong")))
 
 
-async def test_missing_folders_and_messages_are_said(mail: Bench, user: str, make_account: Any, dovecot: Any) -> None:
-    dovecot.put(user, letter().as_bytes())
+async def test_missing_folders_and_messages_are_said(
+    mail: Bench, user: str, make_account: Any, dovecot: Any, make_letter: Any
+) -> None:
+    dovecot.put(user, make_letter().as_bytes())
     account = make_account(user)
     missing = await mail.refused(account, "search_messages", folder="Nowhere")
     assert isinstance(missing, NotFound)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from imapclient.exceptions import ProtocolError
+
 from hermes.errors import HermesError, NotFound
 from hermes.platforms.email.credentials import EmailCredentials
 from hermes.platforms.email.mime import Headers
@@ -346,6 +348,8 @@ def _answers(otherwise: Refusal = OTHER, *, secret: str = "") -> Iterator[None]:
         yield
     except LOST as error:
         raised = Lost(type(error).__name__)
+    except ProtocolError:
+        raised = Lost("answer not understood")
     except REFUSED as error:
         raised = imap_refusal(str(error), otherwise=otherwise, secret=secret)
     except GARBLED as error:

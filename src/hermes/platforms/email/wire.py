@@ -21,7 +21,7 @@ LOST: Final = (IMAPClientAbortError, OSError, EOFError)
 """The connection is gone or of no use any more."""
 
 REFUSED: Final = IMAPClientError
-"""The server said NO or BAD. `LOST` has to be caught before it."""
+"""The server said NO or BAD. `LOST` and `ProtocolError` have to be caught before it."""
 
 GARBLED: Final = (ProtocolError, ValueError, LookupError, RecursionError, TypeError, AttributeError, AssertionError)
 """What IMAPClient raises on answers that no server should give."""
