@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from hermes.errors import (
@@ -21,6 +24,7 @@ from hermes.errors import (
 )
 from hermes.platforms.discord import discord
 from hermes.platforms.discord.errors import refusal_error
+from hermes.platforms.discord.models import Channel, Guild, Message
 from hermes.settings import Settings
 
 BOT = {"bot_token": "MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"}
@@ -414,3 +418,23 @@ def test_the_surface() -> None:
     }
     redactions = discord.tools["send_message"].redactions
     assert (redactions["channel_id"], redactions["content"], redactions["nonce"]) == ("recipient", "text", "plain")
+
+
+_MEMBERS = (
+    "id", "channel_id", "author", "username", "content", "timestamp", "type", "name", "message_reference", "message_id",
+    "attachments", "embeds", "errors", "_errors", "code", "message", "parent_id", "position",
+)  # fmt: skip
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_MEMBERS), inner, max_size=6),
+    max_leaves=20,
+)
+
+
+@given(raw=_JSON)
+def test_objects_and_errors_of_any_shape_are_read_or_refused(raw: Any) -> None:
+    for model in (Message, Channel, Guild):
+        with suppress(ValidationError):
+            model.model_validate(raw)
+    assert isinstance(refusal_error(400, 50035, "Invalid Form Body", errors=raw), HermesError)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from hermes.errors import (
@@ -24,6 +27,7 @@ from hermes.errors import (
 )
 from hermes.platforms.twitter import twitter
 from hermes.platforms.twitter.errors import refusal_error
+from hermes.platforms.twitter.models import Tweet, User, tweet_of
 from hermes.settings import Settings
 
 ME = {"access_token": "eFhYc2FuZGJveC1kZW1vLWFjY2Vzcy10b2tlbg"}
@@ -504,3 +508,25 @@ def test_queries_are_read_leniently() -> None:
         {"limit": "50", "exclude": ["replies"], "start_time": "2026-01-01T00:00:00Z", "user_id": "12"}
     )
     assert (checked.limit, checked.exclude, checked.user_id) == (50, ["replies"], "12")  # type: ignore[attr-defined]
+
+
+_MEMBERS = (
+    "id", "text", "name", "username", "author_id", "attachments", "media_keys", "media_key", "referenced_posts",
+    "referenced_tweets", "note_post", "note_tweet", "public_metrics", "users", "media", "posts", "tweets", "type",
+    "title", "detail", "errors", "code", "message", "parameters",
+)  # fmt: skip
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_MEMBERS), inner, max_size=6),
+    max_leaves=20,
+)
+
+
+@given(raw=_JSON, includes=_JSON)
+def test_posts_and_problems_of_any_shape_are_read_or_refused(raw: Any, includes: Any) -> None:
+    for model, content in ((Tweet, tweet_of(raw, includes if isinstance(includes, dict) else {})), (User, raw)):
+        with suppress(ValidationError):
+            model.model_validate(content)
+    if isinstance(raw, dict):
+        assert isinstance(refusal_error(403, raw), HermesError)

@@ -119,7 +119,10 @@ class Channel(Found):
     @model_validator(mode="before")
     @classmethod
     def _judge(cls, value: Any) -> Any:
-        return {**value, "takes_messages": value.get("type") in TAKES_MESSAGES} if isinstance(value, dict) else value
+        if not isinstance(value, dict):
+            return value
+        kind = value.get("type")
+        return {**value, "takes_messages": isinstance(kind, int) and kind in TAKES_MESSAGES}
 
 
 class Channels(Found):

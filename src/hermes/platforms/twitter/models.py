@@ -132,7 +132,7 @@ class CreatedTweet(Found):
 class UploadedVideo(Found):
     media_id: str = Field(description="can be given to twitter_create_tweet until expires_at")
     expires_at: datetime | None = None
-    tweet: CreatedTweet | None = Field(None, description="absent: nothing was posted")
+    tweet: CreatedTweet | None = Field(default=None, description="absent: nothing was posted")
 
 
 def tweet_of(raw: Any, includes: Mapping[str, Any]) -> Any:
@@ -149,20 +149,16 @@ def tweet_of(raw: Any, includes: Mapping[str, Any]) -> Any:
         return raw
     users, media = _by(includes.get("users"), "id"), _by(includes.get("media"), "media_key")
     posts = _by(includes.get("posts"), "id") | _by(includes.get("tweets"), "id")
-    references = raw.get("referenced_posts") or raw.get("referenced_tweets")
-    keys = raw.get("attachments", {}).get("media_keys", ()) if isinstance(raw.get("attachments"), dict) else ()
+    references = _objects(raw.get("referenced_posts")) or _objects(raw.get("referenced_tweets"))
+    attachments = raw.get("attachments")
+    keys = attachments.get("media_keys") if isinstance(attachments, dict) else None
+    attached = [_named(media, key) for key in keys] if isinstance(keys, list) else []
     return {
         **raw,
         "text": _whole_text(raw),
-        "author": users.get(raw.get("author_id"), {}).get("username"),
-        "references": [
-            {**one, "text": _whole_text(posts[one["id"]]) if one.get("id") in posts else None}
-            for one in references
-            if isinstance(one, dict)
-        ]
-        if isinstance(references, list)
-        else None,
-        "media": [media[key] for key in keys if key in media] or None,
+        "author": _named(users, raw.get("author_id")).get("username"),
+        "references": [{**one, "text": _whole_text(_named(posts, one.get("id")))} for one in references] or None,
+        "media": [one for one in attached if one] or None,
     }
 
 
@@ -172,8 +168,16 @@ def _whole_text(raw: Mapping[str, Any]) -> Any:
     return note.get("text") if isinstance(note, dict) and note.get("text") else raw.get("text")
 
 
-def _by(items: Any, key: str) -> dict[Any, dict[str, Any]]:
-    return {one.get(key): one for one in items if isinstance(one, dict)} if isinstance(items, list) else {}
+def _objects(items: Any) -> list[dict[str, Any]]:
+    return [one for one in items if isinstance(one, dict)] if isinstance(items, list) else []
+
+
+def _by(items: Any, key: str) -> dict[str, dict[str, Any]]:
+    return {name: one for one in _objects(items) if isinstance(name := one.get(key), str)}
+
+
+def _named(items: Mapping[str, dict[str, Any]], name: Any) -> dict[str, Any]:
+    return items.get(name, {}) if isinstance(name, str) else {}
 
 
 def _either(value: Any, **names: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Annotated, Any, Final, Literal
@@ -289,21 +289,27 @@ async def _tweets(
 ) -> Tweets:
     """One page of posts. Pages that are empty although more follow are passed over."""
     asked = {**query, **_asked(api, include)}
+    answer, response = await api.get(path, {**asked, **_present(**{page_parameter: page})})
     seen = {page}
-    for _ in range(_MAX_EMPTY_PAGES):
-        answer, response = await api.get(path, {**asked, **({} if page is None else {page_parameter: page})})
-        posts, includes, meta = answer.get("data") or [], answer.get("includes"), answer.get("meta")
-        page = meta.get("next_token") if isinstance(meta, dict) else None
-        # A token that comes again would lead in circles.
-        page = page if isinstance(page, str) and page not in seen else None
-        if posts or page is None:
-            break
-        seen.add(page)
+    following = _next_page(answer, seen)
+    while not answer.get("data") and following is not None and len(seen) < _MAX_EMPTY_PAGES:
+        seen.add(following)
+        answer, response = await api.get(path, {**asked, page_parameter: following})
+        following = _next_page(answer, seen)
     left_out = [
         {**one, "detail": one.get("detail") or one.get("title") or "no reason given"} for one in problems_of(answer)
     ]
+    data, includes = answer.get("data"), answer.get("includes")
+    posts = data if isinstance(data, list) else [] if data is None else [data]
     tweets = [tweet_of(one, includes if isinstance(includes, dict) else {}) for one in posts]
-    return api.read(Tweets, {"tweets": tweets, "next_page": page, "left_out": left_out or None}, response)
+    return api.read(Tweets, {"tweets": tweets, "next_page": following, "left_out": left_out or None}, response)
+
+
+def _next_page(answer: Mapping[str, Any], seen: Collection[str | None]) -> str | None:
+    """The token of the page that follows; one that comes again would lead in circles."""
+    meta = answer.get("meta")
+    following = meta.get("next_token") if isinstance(meta, dict) else None
+    return following if isinstance(following, str) and following not in seen else None
 
 
 def _asked(api: TwitterApi, include: list[Include]) -> dict[str, str]:
