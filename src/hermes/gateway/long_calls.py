@@ -61,6 +61,7 @@ class Run:
     call: Call
     journal: SqlJournal
     transport: str
+    created_at: datetime
     listeners: list[ProgressReport] = field(default_factory=list)
     task: asyncio.Task[Result] = field(init=False)
     noted_at: float = float("-inf")
@@ -138,7 +139,7 @@ class LongCalls:
         """
         claim = Claim(call.customer_id, call.id, secrets.token_hex(16))
         plain = arguments.model_dump_json(exclude_unset=True).encode()
-        await self._rows.insert(
+        created_at = await self._rows.insert(
             claim,
             tool=tool.name,
             account=label,
@@ -146,7 +147,7 @@ class LongCalls:
             record=orjson.loads(call.to_json()),
             sealed_arguments=self._keyring.seal(plain, _name(claim, "arguments")),
         )
-        run = Run(claim, tool, call, SqlJournal(self._rows, self._keyring, claim), transport)
+        run = Run(claim, tool, call, SqlJournal(self._rows, self._keyring, claim), transport, created_at)
         if report is not None:
             run.listeners.append(report)
         self._launch(run, caller, arguments, label, sealed)
@@ -169,7 +170,7 @@ class LongCalls:
             gone = Internal(f"There is no tool {row.tool} any more.")
             await self._end(claim, call, gone, row.publish_state, transport)
             return
-        run = Run(claim, tool, call, SqlJournal(self._rows, self._keyring, claim), transport)
+        run = Run(claim, tool, call, SqlJournal(self._rows, self._keyring, claim), transport, row.created_at)
         run.journal.publish_state = PublishState(row.publish_state)
         log.info("long_call_taken_over", call_id=call_id, tool=row.tool, attempt=row.attempts)
         try:

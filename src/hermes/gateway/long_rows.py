@@ -50,8 +50,8 @@ class LongCallRows:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def insert(self, claim: Claim, **values: Any) -> None:
-        """Write a new call, claimed by its first run."""
+    async def insert(self, claim: Claim, **values: Any) -> datetime:
+        """Write a new call, claimed by its first run. Returns when it was created."""
         now = _now()
         row = LongCallRow(
             id=claim.call_id,
@@ -67,6 +67,7 @@ class LongCallRows:
         )
         async with self._database.session() as session:
             session.add(row)
+        return now
 
     async def claim(self, call_id: str, token: str) -> LongCallRow | None:
         """Take a call that nobody has, for another run; None when there is nothing to take."""

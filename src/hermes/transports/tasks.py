@@ -8,7 +8,7 @@ its tool. The gateway asks nothing while a task runs, so `input_required` does n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, NoReturn
 
 from mcp.server.lowlevel import Server
@@ -64,8 +64,11 @@ class McpTasks:
         begun = await self._gateway.start(caller, name, arguments, options)
         if isinstance(begun, CallResult):
             return success(begun)
-        now = datetime.now(UTC)
-        return {"_meta": {}, "resultType": "task", **_task(begun.call_id, "working", now, now)}
+        return {
+            "_meta": {},
+            "resultType": "task",
+            **_task(begun.call_id, "working", begun.created_at, begun.created_at),
+        }
 
     async def get(self, context: Any, params: TaskParams) -> dict[str, Any]:
         """`tasks/get`: how a task stands; its result when it is through.

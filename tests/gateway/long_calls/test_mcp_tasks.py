@@ -120,6 +120,7 @@ async def test_a_long_tool_is_a_task_from_its_beginning_to_its_result(http, benc
         working = await client.task("get", task["taskId"])
         assert (working["resultType"], working["status"]) == ("complete", "working")
         assert working["statusMessage"] == "uploading: part 1"
+        assert working["createdAt"] == task["createdAt"]
         assert working["createdAt"].endswith("Z")
         gate.open.set()
         await finished(process)
