@@ -29,7 +29,7 @@ from hermes.transports import call_routes
 from hermes.transports.guard import Guard
 from hermes.transports.mcp import McpTransport
 from hermes.transports.openapi import Descriptions
-from hermes.transports.problem_handlers import install_problem_handlers
+from hermes.transports.problem_handlers import STORE_ERRORS, install_problem_handlers, store_away
 from hermes.transports.problems import problem
 from hermes.transports.rest import RestTransport
 from hermes.transports.sse import SseTransport
@@ -108,7 +108,9 @@ async def _without_detail(app: ASGIApp, scope: Scope, receive: Receive, send: Se
         log.error("request_failed", path=scope["path"], error=type(error).__name__, exc_info=error)
         if began:
             raise
-        await problem(Internal("Something went wrong inside the gateway. Try again shortly."))(scope, receive, send)
+        unexpected = Internal("Something went wrong inside the gateway. Try again shortly.")
+        answer = store_away() if isinstance(error, STORE_ERRORS) else problem(unexpected)
+        await answer(scope, receive, send)
 
 
 def _json_routes(house: House) -> FastAPI:

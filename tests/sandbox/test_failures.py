@@ -133,10 +133,29 @@ async def test_a_switch_concerns_its_token_platform_and_path_only(sandbox: Any) 
     assert (await send(sandbox)).status == 200
 
 
+async def test_chance_decides_where_a_probability_is_given(sandbox: Any) -> None:
+    async def meets(seed: int) -> list[str | None]:
+        await sandbox.control("reset")
+        sandbox.sandbox.failures.seed(seed)
+        for kind in ("rate_limit", "server_error"):
+            await sandbox.control("failures", kind=kind, probability=0.25, times=None)
+        for _ in range(80):
+            await sandbox.telegram("getMe")
+        return [one.failure for one in sandbox.sandbox.recorder.requests()]
+
+    first = await meets(1)
+    assert first == await meets(1)
+    assert first != await meets(2)
+    assert 5 < first.count("rate_limit") < 40
+    assert 5 < first.count("server_error") < 40
+    assert None in first
+
+
 @pytest.mark.parametrize(
     "given",
     [{}, {"kind": "nonsense"}, {"kind": "cut_body", "times": 0}, {"kind": "slow", "platform": "fax"},
-     {"kind": "answer", "status": 99}, {"kind": "slow", "typo": 1}],
+     {"kind": "answer", "status": 99}, {"kind": "slow", "typo": 1},
+     {"kind": "slow", "probability": 0}, {"kind": "slow", "probability": 1.5}],
 )  # fmt: skip
 async def test_switches_that_are_refused(sandbox: Any, given: dict[str, Any]) -> None:
     reply = await sandbox.request("POST", "/_sandbox/failures", json=given)

@@ -16,7 +16,7 @@ from hermes.demo import furnish
 from hermes.observability.logs import configure_logging
 from hermes.sandbox.app import build_sandbox
 from hermes.sandbox.options import DEFAULT_PORT, SandboxOptions
-from hermes.sandbox.server import sandbox_server
+from hermes.sandbox.server import serve_sandbox
 from hermes.server import ServeOptions, serve, serve_child
 from hermes.settings import Settings, SettingsError, load_settings
 from hermes.storage.data_folder import write_atomically
@@ -83,8 +83,18 @@ def sandbox_command(
         fail(str(error))
     open_to_network = host not in ("127.0.0.1", "::1", "localhost")
     options = SandboxOptions.from_settings(settings, open_to_network=open_to_network)
-    typer.echo(f"The sandbox answers at http://{host}:{port}/ (inspection page, loopback only).")
-    uvloop.run(sandbox_server(build_sandbox(options), host, port).serve())
+
+    def say(origin: str) -> None:
+        typer.echo(f"The sandbox answers at {origin}/ (inspection page, loopback only).")
+        sys.stdout.flush()
+
+    try:
+        uvloop.run(serve_sandbox(build_sandbox(options), host, port, say))
+    except OSError as error:
+        fail(
+            f"The sandbox cannot listen on {host}:{port} ({error.strerror or error}); choose another --port or stop "
+            "what uses it."
+        )
 
 
 async def _greet(house: House) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from itertools import count
+from random import Random
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
@@ -58,6 +59,7 @@ class Failure(BaseModel):
     match: str | None = Field(None, max_length=200)
     times: int | None = Field(1, ge=1, description="how many requests fail; null: until switched off")
     let_pass: int = Field(0, ge=0, description="how many requests that it concerns go well first")
+    probability: float = Field(1.0, gt=0, le=1, description="how likely each request that it concerns meets it")
     retry_after: int | None = Field(None, ge=0, le=86_400)
     status: int | None = Field(None, ge=200, le=599)
     acts: bool = False
@@ -90,11 +92,21 @@ class Failure(BaseModel):
 
 
 class Failures:
-    """All switches that are on. The first that fits a request is used, and used up when its `times` are over."""
+    """All switches that are on. The first that fits a request is used, and used up when its `times` are over.
 
-    def __init__(self) -> None:
+    One with a `probability` leaves what it does not meet to the next: several together are random failures of several
+    kinds.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        """`seed`: of the chance by which switches with a `probability` are met; None: another one in each process."""
         self._active: list[Failure] = []
         self._ids = count(1)
+        self._chance = Random(seed)  # noqa: S311  (which request fails is no secret)
+
+    def seed(self, seed: int) -> None:
+        """Begin the chance anew: the same requests in the same order then meet the same failures."""
+        self._chance.seed(seed)
 
     def add(self, failure: Failure) -> Failure:
         failure._id = next(self._ids)
@@ -119,6 +131,8 @@ class Failures:
                 continue
             if failure.let_pass > 0:
                 failure.let_pass -= 1
+                continue
+            if failure.probability < 1 and self._chance.random() >= failure.probability:
                 continue
             if failure.times is not None:
                 failure.times -= 1

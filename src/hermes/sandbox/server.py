@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import uvicorn
@@ -13,6 +15,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hermes.sandbox.gate import CUT_EXTENSION
 from hermes.sandbox.options import DEFAULT_PORT
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class CuttableProtocol(HttpToolsProtocol):
@@ -50,6 +54,22 @@ def sandbox_server(app: ASGIApp, host: str = "127.0.0.1", port: int = DEFAULT_PO
     return uvicorn.Server(config)
 
 
+async def serve_sandbox(app: ASGIApp, host: str, port: int, ready: Callable[[str], object]) -> None:
+    """Run the sandbox by itself until SIGINT or SIGTERM, then return.
+
+    Args:
+        port: 0 takes a free one.
+        ready: told once where it answers, as soon as nobody else can have the port.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    with _listen(host, port) as listening:
+        number = listening.getsockname()[1]
+        ready(_origin(host, number))
+        await _Alone(sandbox_server(app, host, number).config).serve(sockets=[listening])
+
+
 class RunningSandbox:
     """The sandbox beside other work in the same event loop.
 
@@ -59,7 +79,7 @@ class RunningSandbox:
     def __init__(self, app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> None:
         self._socket = _listen(host, port)
         address = self._socket.getsockname()
-        self.origin = f"http://127.0.0.1:{address[1]}" if host == "127.0.0.1" else f"http://{host}:{address[1]}"
+        self.origin = _origin(host, address[1])
         self._server = _Embedded(sandbox_server(app, host, address[1]).config)
         self._task: asyncio.Task[None] | None = None
 
@@ -93,6 +113,22 @@ class _Embedded(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.ready.set()
+
+
+class _Alone(uvicorn.Server):
+    """A server that is through when it was told to stop. uvicorn's own raises the signal once more after that, and the
+    process would end with it instead of with status 0."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in _STOP_SIGNALS:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+def _origin(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _listen(host: str, port: int) -> socket.socket:

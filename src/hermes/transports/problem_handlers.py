@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -18,6 +18,9 @@ from hermes.errors import HermesError, Internal, InvalidArguments, NotFound
 from hermes.transports.problems import problem
 
 _log = logging.getLogger(__name__)
+
+STORE_ERRORS: Final = (RedisError, DBAPIError)
+"""What a store that does not answer raises."""
 
 
 def install_problem_handlers(app: FastAPI, *, resource_metadata: str | None = None) -> None:
@@ -35,8 +38,8 @@ def install_problem_handlers(app: FastAPI, *, resource_metadata: str | None = No
     app.add_exception_handler(HermesError, ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(RedisError, _unreachable)
-    app.add_exception_handler(DBAPIError, _unreachable)
+    for kind in STORE_ERRORS:
+        app.add_exception_handler(kind, _unreachable)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -68,6 +71,11 @@ async def _http(request: Request, error: Exception) -> Response:
 
 async def _unreachable(request: Request, error: Exception) -> Response:
     _log.error("a store did not answer during %s %s", request.method, request.url.path, exc_info=error)
+    return store_away()
+
+
+def store_away() -> Response:
+    """What is answered when a store does not: 503, with when to come back."""
     away = Internal("Our storage does not answer at the moment; try again shortly.", retry_after=2.0)
     return problem(away, status=503)
 
