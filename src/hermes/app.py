@@ -122,6 +122,7 @@ async def open_house(settings: Settings, *, holder: Holder, sandbox: str | None 
         if stores.embedded is not None:
             # Nobody else can be running a call in this folder, so whatever is pending was left by a dead process.
             await house.admissions.sweep(everything=True)
+            await house.long_calls.abandon_all()
             await house.ledger.flush(alone=True)
         await stack.enter_async_context(house.queue)
         stack.push_async_callback(house.close)

@@ -180,6 +180,10 @@ class LongCalls:
             return
         self._launch(run, caller, arguments, row.account, sealed)
 
+    async def abandon_all(self) -> None:
+        """Have every call under way taken over at once; only when no process can be running any of them."""
+        await self._rows.release_all()
+
     async def sweep(self, enqueue: Callable[[str], Awaitable[Any]]) -> None:
         """Have calls that no run has taken over."""
         for call_id in await self._rows.abandoned():

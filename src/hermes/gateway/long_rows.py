@@ -194,6 +194,15 @@ class LongCallRows:
                 )
             ).all()
 
+    async def release_all(self) -> None:
+        """For operators: end every claim, when no process can be running any call."""
+        async with self._database.session() as session:
+            await session.execute(
+                update(LongCallRow)
+                .where(LongCallRow.finished_at.is_(None))
+                .values(claimed_by=None, claimed_until=_now())
+            )
+
     async def alive(self, call_ids: Collection[str]) -> set[str]:
         """For operators: which of these calls are under way, whoever has them."""
         async with self._database.reading() as session:

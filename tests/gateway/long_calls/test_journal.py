@@ -103,6 +103,20 @@ async def test_the_sweeper_leaves_a_living_call_alone_and_closes_others(bench) -
     assert run.call_id
 
 
+async def test_a_start_on_a_folder_of_ones_own_waits_for_no_claim(bench) -> None:
+    caller, first, second, gate = await bench.customer(), bench.start_process(), bench.start_process(), bench.gate()
+    bench.vendor.before["chunk-1"] = gate
+    run = await bench.begin(first, caller)
+    await gate.reached.wait()
+    await first.die()
+    await second.long_calls.take_over(run.call_id)
+    assert second.long_calls._runs == {}
+    await second.long_calls.abandon_all()
+    await second.long_calls.take_over(run.call_id)
+    await asyncio.gather(*(taken.task for taken in second.long_calls._runs.values()))
+    assert await bench.outcomes(caller) == ["success"]
+
+
 async def test_a_process_that_stops_gives_its_calls_back_between_two_steps(bench) -> None:
     caller, first, second, gate = await bench.customer(), bench.start_process(), bench.start_process(), bench.gate()
 
