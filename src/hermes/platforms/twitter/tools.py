@@ -59,12 +59,14 @@ SEARCH_DAYS: Final = 7
 SEARCH_LAG_SECONDS: Final = 10
 _MAX_EMPTY_PAGES: Final = 5
 
-UserId = Annotated[str, Redaction.PLAIN, Field(pattern=r"^[0-9]{1,19}$")]
-Username = Annotated[str, Redaction.PLAIN, Field(pattern=r"^@?[A-Za-z0-9_]{1,15}$")]
+UserId = Annotated[str, Redaction.PLAIN, Field(pattern=r"^[0-9]{1,19}$", description="An account's numeric id")]
+Username = Annotated[str, Redaction.PLAIN, Field(pattern=r"^@?[A-Za-z0-9_]{1,15}$", description="With or without @")]
 Page = Annotated[
     str, Redaction.PLAIN, Field(pattern=r"^[A-Za-z0-9_-]{1,512}$", description="next_page of the one before")
 ]
-Time = Annotated[AwareDatetime, Redaction.PLAIN]
+SinceId = Annotated[PostId, Field(description="Only posts after this one")]
+UntilId = Annotated[PostId, Field(description="Only posts before this one")]
+Time = Annotated[AwareDatetime, Redaction.PLAIN, Field(description="RFC 3339 with an offset")]
 Includes = Annotated[
     list[Include], Redaction.PLAIN, Field(max_length=3, description="What to add; X bills authors and referenced posts")
 ]
@@ -103,11 +105,14 @@ async def get_user_tweets(
     api: TwitterApi,
     username: Username | None = None,
     user_id: UserId | None = None,
-    limit: Annotated[int, Redaction.PLAIN, Field(ge=5, le=100)] = 10,
-    exclude: Annotated[list[Literal["replies", "retweets"]], Redaction.PLAIN, Field(max_length=2)] | None = None,
+    limit: Annotated[int, Redaction.PLAIN, Field(ge=5, le=100, description="At most so many posts")] = 10,
+    exclude: Annotated[
+        list[Literal["replies", "retweets"]], Redaction.PLAIN, Field(max_length=2, description="What to leave out")
+    ]
+    | None = None,
     include: Includes | None = None,
-    since_id: PostId | None = None,
-    until_id: PostId | None = None,
+    since_id: SinceId | None = None,
+    until_id: UntilId | None = None,
     start_time: Time | None = None,
     end_time: Time | None = None,
     page: Page | None = None,
@@ -137,11 +142,13 @@ async def search_tweets(
         Redaction.TEXT,
         Field(min_length=1, max_length=4096, description='Words and operators, like "from:nasa moon -is:retweet"'),
     ],
-    limit: Annotated[int, Redaction.PLAIN, Field(ge=10, le=100)] = 10,
-    sort: Annotated[Literal["recency", "relevancy"], Redaction.PLAIN] = "recency",
+    limit: Annotated[int, Redaction.PLAIN, Field(ge=10, le=100, description="At most so many posts")] = 10,
+    sort: Annotated[
+        Literal["recency", "relevancy"], Redaction.PLAIN, Field(description="What comes first")
+    ] = "recency",
     include: Includes | None = None,
-    since_id: PostId | None = None,
-    until_id: PostId | None = None,
+    since_id: SinceId | None = None,
+    until_id: UntilId | None = None,
     start_time: Time | None = None,
     end_time: Time | None = None,
     page: Page | None = None,
@@ -165,23 +172,26 @@ async def create_tweet(
     api: TwitterApi,
     context: ToolContext,
     text: Text | None = None,
-    photos: Annotated[list[Photo], Field(min_length=1, max_length=4)] | None = None,
+    photos: Annotated[list[Photo], Field(min_length=1, max_length=4, description="To upload and show")] | None = None,
     media_ids: Annotated[
         list[PostId], Redaction.PLAIN, Field(min_length=1, max_length=4, description="From twitter_upload_video")
     ]
     | None = None,
     tagged_user_ids: Annotated[list[UserId], Redaction.PLAIN, Field(max_length=10, description="On the photos")]
     | None = None,
-    poll: Poll | None = None,
+    poll: Annotated[Poll, Field(description="A question's answers, and how long it runs")] | None = None,
     quote: Annotated[PostId, Field(description="The post to quote; X keeps this for Enterprise access")] | None = None,
     reply_to: ReplyTo | None = None,
-    exclude_reply_user_ids: Annotated[list[UserId], Redaction.PLAIN, Field(max_length=50)] | None = None,
+    exclude_reply_user_ids: Annotated[
+        list[UserId], Redaction.PLAIN, Field(max_length=50, description="Whom the reply shall not notify")
+    ]
+    | None = None,
     reply_settings: Annotated[WhoReplies, Field(description="Who may reply; absent: everyone")] | None = None,
-    community_id: PostId | None = None,
+    community_id: Annotated[PostId, Field(description="Post in this community")] | None = None,
     share_with_followers: Annotated[Flag, Field(description="Of a community post")] = False,
     long_post: LongPost = False,
-    made_with_ai: Flag = False,
-    paid_partnership: Flag = False,
+    made_with_ai: Annotated[Flag, Field(description="Label it as made with AI")] = False,
+    paid_partnership: Annotated[Flag, Field(description="Label it as a paid partnership")] = False,
 ) -> CreatedTweet:
     """Post on X (Twitter): text, photos, media_ids or a poll. Photos, media_ids, poll and quote exclude one another.
 
@@ -237,8 +247,8 @@ async def upload_video(
     reply_to: ReplyTo | None = None,
     reply_settings: Annotated[WhoReplies, Field(description="Who may reply; absent: everyone")] | None = None,
     long_post: LongPost = False,
-    made_with_ai: Flag = False,
-    paid_partnership: Flag = False,
+    made_with_ai: Annotated[Flag, Field(description="Label it as made with AI")] = False,
+    paid_partnership: Annotated[Flag, Field(description="Label it as a paid partnership")] = False,
 ) -> UploadedVideo:
     """Upload a video to X (Twitter), wait until X has processed it, and post it if text is given. Without text nothing
     is posted: the media_id that comes back can be given to twitter_create_tweet within a day.
