@@ -203,7 +203,9 @@ async def test_a_part_that_never_gets_through(bench: Any) -> None:
 
 async def test_an_upload_address_that_expired(bench: Any) -> None:
     bench.fail("answer", match="/dms-uploads/", status=403, body={"message": "The upload URL has expired"})
-    assert type(await bench.refused(linkedin, me(bench), "upload_video", video="media_video")) is PlatformRejected
+    error = await bench.refused(linkedin, me(bench), "upload_video", video="media_video")
+    assert (type(error), error.data["platform_code"]) == (PlatformRejected, 403)
+    assert "missing_scope" not in error.data
 
 
 @pytest.mark.parametrize("switch", ["server_error", "cut_before", "timeout_before"])

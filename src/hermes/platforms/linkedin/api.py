@@ -19,7 +19,7 @@ from hermes.errors import HermesError, PlatformUnavailable
 from hermes.net.answers import retry_after
 from hermes.net.upstream import UpstreamResponse
 from hermes.platforms.base import ApiContext, Credentials, Env, Setting
-from hermes.platforms.linkedin.errors import JUST_ISSUED, Access, refusal_error
+from hermes.platforms.linkedin.errors import JUST_ISSUED, Access, refusal_error, upload_error
 from hermes.platforms.vendor_urls import is_vendors
 from hermes.settings import Settings, SettingsError
 
@@ -189,7 +189,7 @@ class LinkedInApi:
         raise self.context.http.unclear(response)
 
     async def upload(
-        self, url: str, headers: Mapping[str, str], body: Callable[[], AsyncIterator[bytes]], access: Access
+        self, url: str, headers: Mapping[str, str], body: Callable[[], AsyncIterator[bytes]]
     ) -> UpstreamResponse:
         """Put bytes to an upload address, again after a failure: each has one place, so twice does no harm.
 
@@ -201,13 +201,15 @@ class LinkedInApi:
                 response = await self.context.http.request(
                     "PUT", URL(url, encoded=True), headers=headers, body=body(), write=False
                 )
-                self.check(response, access)
+                if 200 <= response.status < 300:
+                    return response
+                if 400 <= response.status < 500:
+                    raise upload_error(response.status)
+                raise self.context.http.unclear(response)
             except PlatformUnavailable:
                 if wait is None:
                     raise
                 await sleep(wait)
-            else:
-                return response
         raise AssertionError("unreachable: the last try returns or raises")
 
     async def first_read(self) -> UpstreamResponse:

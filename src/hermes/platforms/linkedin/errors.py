@@ -34,6 +34,9 @@ _NOT_READY: Final = Refusal(
     Conflict, "The media are still being processed and nothing was posted: post again in a minute.", retry_after=30
 )
 
+_UPLOAD: Final = Refusal(
+    PlatformRejected, "The address of the upload has expired or does not take this; nothing is posted. Call again."
+)
 _TOKEN: Final = Refusal(NeedsReconnect, f"The token no longer works. {_RELINK}")
 _DENIED: Final = Refusal(PlatformRejected, "The token or the member may not do this there.")
 _INVALID: Final = Refusal(InvalidArguments, "Correct what is named here and try again.")
@@ -163,6 +166,12 @@ def refusal_error(status: int, answer: dict[str, Any], access: Access, retry_aft
     if existing is not None:
         error.data["post_id"] = existing[0]
     return error
+
+
+def upload_error(status: int) -> HermesError:
+    """The error for an upload address that refuses, by HTTP status: these answers have no envelope."""
+    refusal = BY_STATUS[status] if status in (413, 429) else _UPLOAD
+    return refusal.error("linkedin", "LinkedIn", status, "the upload was refused")
 
 
 def seconds_to_midnight(now: datetime | None = None) -> float:

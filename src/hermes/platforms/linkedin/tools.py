@@ -197,7 +197,7 @@ async def upload_video(
     context: ToolContext,
     video: Annotated[
         MediaSource,
-        Redaction.PLAIN,
+        Redaction.TEXT,
         Field(
             description="An MP4 of 3 seconds to 30 minutes: an https URL that leads straight to it, or a handle "
             "(media_…) of an upload"

@@ -204,7 +204,7 @@ class Uploads:
             "Content-Type": file.content_type,
             "Content-Length": str(file.size),
         }
-        await self._api.upload(url, headers, file.read, self._access)
+        await self._api.upload(url, headers, file.read)
         return True
 
     async def _put_part(self, file: MediaFile, part: _Instruction) -> str:
@@ -214,7 +214,7 @@ class Uploads:
             return file.read(part.first, length)
 
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(length)}
-        response = await self._api.upload(part.url, headers, body, self._access)
+        response = await self._api.upload(part.url, headers, body)
         etag = response.headers.get("ETag", "").strip().removeprefix("W/").strip('"')
         if not etag:
             raise self._api.context.http.unclear(response)

@@ -99,7 +99,7 @@ async def create_video(
     context: ToolContext,
     video: Annotated[
         str,
-        Redaction.PLAIN,
+        Redaction.TEXT,
         Field(
             pattern=r"^(https://[^\s]+|media_[A-Za-z0-9]{1,58})$",
             max_length=2048,
