@@ -213,7 +213,7 @@ ssl_key = <{folder / key.name}
 auth_mechanisms = plain login xoauth2
 mail_location = maildir:~/Maildir
 mail_max_userip_connections = 50
-maildir_stat_dirs = yes
+maildir_very_dirty_syncs = yes
 first_valid_uid = 1
 service imap-login {{
   chroot =

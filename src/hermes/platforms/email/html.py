@@ -160,7 +160,7 @@ class _Reader(HTMLParser):
             self._pieces.append(text)
 
     def _line(self, *, blank: bool) -> None:
-        if self._pieces:
-            self._pieces.append("\n\n" if blank else "" if self._pieces[-1].endswith("\n") else "\n")
+        if self._pieces and (blank or not self._pieces[-1].endswith("\n")):
+            self._pieces.append("\n\n" if blank else "\n")
         if self._quotes:
             self._pieces.append("> " * self._quotes)
