@@ -55,7 +55,7 @@ async def reseal_key_check(database: Database, keyring: Keyring) -> None:
 
 
 async def sealed_by(database: Database) -> dict[str, int]:
-    """Id of a key → how many stored credentials are sealed with it."""
+    """For operators: id of a key → how many stored credentials are sealed with it."""
     query = (
         select(ConnectionRow.key_id, func.count())
         .where(ConnectionRow.key_id.is_not(None))

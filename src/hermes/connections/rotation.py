@@ -146,7 +146,7 @@ class _Rotation:
         return self._keyring.seal(opened, _name(row))
 
     async def _write(self, resealed: Sequence[tuple[Any, str]]) -> int:
-        """Change the rows that are still as they were read; returns how many."""
+        """For operators: change the rows that are still as they were read; returns how many."""
         written: list[tuple[Any, str]] = []
         async with self._database.session() as session:
             for row, sealed in resealed:
@@ -166,6 +166,7 @@ class _Rotation:
 
 
 async def _batch(database: Database, after: str, *conditions: Any) -> Sequence[Any]:
+    """For operators: the next credentials, whosever they are."""
     columns = (
         ConnectionRow.id,
         ConnectionRow.customer_id,
@@ -181,6 +182,7 @@ async def _batch(database: Database, after: str, *conditions: Any) -> Sequence[A
 
 
 async def _count(database: Database, *conditions: Any) -> int:
+    """For operators: how many credentials there are, whosever they are."""
     query = select(func.count()).select_from(ConnectionRow).where(*conditions)
     async with database.reading() as session:
         return int((await session.execute(query)).scalar_one())

@@ -74,6 +74,7 @@ class Routing:
             log.warning("routing_copy_not_filled", platform=platform, exc_info=True)
 
     async def _holder(self, platform: str, routing_id: str) -> str | None:
+        """For the house: what comes in names an account, and whose that is must be found out."""
         query = select(ConnectionRow.customer_id).where(
             ConnectionRow.platform == platform, ConnectionRow.routing_id == routing_id
         )

@@ -70,7 +70,7 @@ class LongCallRows:
         return now
 
     async def claim(self, call_id: str, token: str) -> LongCallRow | None:
-        """Take a call that nobody has, for another run; None when there is nothing to take."""
+        """For the house: take a call that nobody has, for another run; None when there is nothing to take."""
         now = _now()
         take = (
             update(LongCallRow)
@@ -239,7 +239,8 @@ async def _hold(session: AsyncSession, claim: Claim, **values: Any) -> None:
 
 
 async def _cancelled(session: AsyncSession, claim: Claim) -> bool:
-    return bool(await session.scalar(select(LongCallRow.cancel_requested).where(LongCallRow.id == claim.call_id)))
+    mine = (LongCallRow.customer_id == claim.customer_id, LongCallRow.id == claim.call_id)
+    return bool(await session.scalar(select(LongCallRow.cancel_requested).where(*mine)))
 
 
 def _is(claim: Claim, name: str) -> tuple[Any, ...]:

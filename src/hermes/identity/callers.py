@@ -251,6 +251,7 @@ class Callers:
             return await session.get(Customer, customer_id)
 
     async def _read_key(self, *which: ColumnElement[bool]) -> _Read | None:
+        """For the house: a request brings a key, and whose that is must be found out."""
         query = select(ApiKey, Customer).join(Customer, ApiKey.customer_id == Customer.id).where(*which)
         async with self._database.reading() as session:
             row = (await session.execute(query)).one_or_none()

@@ -14,6 +14,7 @@ from hermes.platforms.catalog import Catalog
 
 SEARCH: Final = "search"
 _LONGEST_QUERY: Final = 4096
+_MOST_FIELDS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,14 @@ def read_selection(query: bytes, catalog: Catalog) -> Selection:
 
     Raises:
         InvalidArguments: a platform, tool or mode that there is not, so that a typing error does not look like an
-            account without tools.
+            account without tools; or more parameters than any client needs.
     """
     if not query:
         return EVERYTHING
-    given = parse_qs(query[:_LONGEST_QUERY].decode("ascii", "replace"), max_num_fields=20)
+    try:
+        given = parse_qs(query[:_LONGEST_QUERY].decode("ascii", "replace"), max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        raise InvalidArguments(f"The MCP URL has more than {_MOST_FIELDS} parameters in its query.") from None
     platforms, tools = _words(given.get("platforms")), _words(given.get("tools"))
     _check("platforms", platforms, catalog.platforms)
     _check("tools", tools, catalog.tools)
