@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from hermes.platforms.base import Tool
 from hermes.platforms.catalog import AnyPlatform
 from hermes.platforms.facts import Facts, load_facts
+from hermes.sandbox_mode import demo_credentials
 
 Arguments = dict[str, Any]
 
@@ -32,6 +33,22 @@ def token_field(platform: AnyPlatform) -> str | None:
     """The credential's field that tells the stand-in's accounts apart: its first secret that is called a token."""
     secrets = [name for name, info in platform.credentials.model_fields.items() if info.annotation is SecretStr]
     return next((name for name in secrets if "token" in name), None)
+
+
+def account_on(platform: AnyPlatform, number: int, word: str = "") -> tuple[Arguments, str | None]:
+    """Credentials that the stand-in takes, of the account of that number, and the token by which it knows the account
+    (None where there is none). `word`: what the token is to contain."""
+    credentials: Arguments = dict(demo_credentials()[platform.id])
+    field = token_field(platform)
+    if field is None:
+        return credentials, None
+    for name, value in list(credentials.items()):
+        if value.isdigit() and value in credentials[field]:
+            # The token says which of the vendor's ids it controls: they are this account's alone, too.
+            credentials[name] = f"{value[:-6]}{number:06}"
+            credentials[field] = credentials[field].replace(value, credentials[name])
+    credentials[field] = f"{credentials[field]}{number:06}{word}"
+    return credentials, credentials[field]
 
 
 def example_of(tool: Tool, facts: Facts) -> Arguments:

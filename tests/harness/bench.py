@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import io
 import socket
+import sys
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 
-from harness.arguments import example_of, facts_of, token_field
+from harness.arguments import account_on, example_of, facts_of
 from harness.video import small_video
 from hermes.app import House, build_house
 from hermes.errors import HermesError
@@ -36,9 +39,11 @@ from hermes.settings import load_settings
 from hermes.storage.secrets import ensure_secrets
 from hermes.storage.stores import open_stores
 
-TOOL_SECONDS = 8.0
+TOOL_SECONDS = 25.0
 IDLE_SECONDS = 1.0
 CONNECT_SECONDS = 0.3
+SLEEP_SPEED = 20
+"""How much shorter than it wants a client waits, such as between two looks at a video that is being processed."""
 WELCOME = "---\ntags: [welcome]\n---\n# Welcome\n\nThis note says welcome.\n"
 
 
@@ -114,16 +119,8 @@ class Subject:
 
     async def link(self, word: str = "") -> None:
         """Link the account, or link it again with a token of another word."""
-        credentials: dict[str, Any] = dict(demo_credentials()[self.tool.platform])
         platform = self.bench.catalog.platforms[self.tool.platform]
-        field = token_field(platform)
-        if field is not None:
-            for name, value in list(credentials.items()):
-                if value.isdigit() and value in credentials[field]:
-                    # The token says which of the vendor's ids it controls: they are this customer's alone, too.
-                    credentials[name] = f"{value[:-6]}{self.number:06}"
-                    credentials[field] = credentials[field].replace(value, credentials[name])
-            self.token = credentials[field] = f"{credentials[field]}{self.number:06}{word}"
+        credentials, self.token = account_on(platform, self.number, word)
         plaintext = platform.credentials.model_validate(credentials).to_json()
         await self.bench.house.credentials.put(
             self.caller.customer_id, self.tool.platform, DEFAULT_ACCOUNT, plaintext, Account(id=str(self.number))
@@ -234,6 +231,7 @@ class Subject:
         return note
 
 
+@cache
 def _file_of(kind: str) -> tuple[bytes, str]:
     if kind == "photo":
         file = io.BytesIO()
@@ -252,13 +250,13 @@ async def open_bench(folder: Path) -> AsyncIterator[Bench]:
     catalog.tools = {
         name: replace(tool, timeout=min(tool.timeout, TOOL_SECONDS)) for name, tool in catalog.tools.items()
     }
-    given = load_settings({}, env_file=None, data_dir=folder)
+    given = load_settings(dict.fromkeys(_patience(catalog), "5"), env_file=None, data_dir=folder)
     async with RunningSandbox(sandbox.app) as running, open_stores(given, holder="server") as stores:
         settings = on_sandbox(given, running.origin, catalog)
         settings = ensure_secrets(
             settings.model_copy(update={"obsidian_vaults_root": folder / "vaults"}), stores.data_folder
         )
-        house = build_house(settings, stores, catalog, Upstream(connect_seconds=5, idle_read_seconds=IDLE_SECONDS))
+        house = build_house(settings, stores, catalog, Upstream(idle_read_seconds=IDLE_SECONDS))
         with _black_hole() as address:
             far_settings = on_sandbox(given, address, catalog)
             secrets = settings.model_copy(update={"environ": far_settings.environ})
@@ -274,11 +272,35 @@ async def open_bench(folder: Path) -> AsyncIterator[Bench]:
                 await house.close()
 
 
+def _patience(catalog: Catalog) -> list[str]:
+    """The settings that say how long a client waits for what its vendor processes."""
+    return [one.name for platform in catalog for one in platform.settings if one.name.endswith("_PATIENCE_SECONDS")]
+
+
 async def _hurry(sandbox: Sandbox) -> None:
     """Let the stand-ins' processing take no time: their clock runs a hundred times as fast."""
     while True:
-        await asyncio.sleep(0.05)
+        await _sleep(0.05)
         sandbox.clock.advance(5)
+
+
+_sleep = asyncio.sleep
+
+
+@contextmanager
+def hurried_clients() -> Iterator[None]:
+    """Have everything in the process that sleeps sleep less."""
+
+    async def sleep(delay: float, result: Any = None) -> Any:
+        return await _sleep(delay / SLEEP_SPEED, result)
+
+    modules = [module for name, module in sys.modules.items() if name.startswith("hermes.platforms.")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asyncio, "sleep", sleep)
+        for module in modules:
+            if getattr(module, "sleep", None) is _sleep:
+                patch.setattr(module, "sleep", sleep)
+        yield
 
 
 class _black_hole:  # noqa: N801  (a context manager that reads as the thing it is)
@@ -301,4 +323,4 @@ class _black_hole:  # noqa: N801  (a context manager that reads as the thing it 
             one.close()
 
 
-__all__ = ["Bench", "Subject", "Survey", "open_bench"]
+__all__ = ["Bench", "Subject", "Survey", "hurried_clients", "open_bench"]

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
-from harness.bench import Bench, Subject, open_bench
+from harness.bench import Bench, Subject, hurried_clients, open_bench
 from harness.cases import CASES
 
-SIDE_BY_SIDE = 24
+SIDE_BY_SIDE = 48
 
 Outcomes = dict[tuple[str, str], str | None]
 
@@ -25,7 +26,8 @@ def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         for item in request.session.items
         if isinstance(item, pytest.Function) and "outcomes" in item.fixturenames and hasattr(item, "callspec")
     ]
-    return asyncio.run(_run(sorted(set(chosen)), tmp_path_factory.mktemp("harness")))
+    with hurried_clients(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(sorted(set(chosen)), tmp_path_factory.mktemp("harness")))
 
 
 async def _run(chosen: list[tuple[str, str]], folder: Path) -> Outcomes:
@@ -36,7 +38,7 @@ async def _run(chosen: list[tuple[str, str]], folder: Path) -> Outcomes:
         async def one(tool: str, case: str) -> None:
             async with places:
                 try:
-                    async with asyncio.timeout(90):
+                    async with asyncio.timeout(120):
                         await CASES[case].run(bench, bench.catalog.tools[tool])
                 except Exception:  # noqa: BLE001  (whatever a case ends with is what its test tells)
                     found[tool, case] = traceback.format_exc()
