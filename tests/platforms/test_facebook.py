@@ -354,7 +354,8 @@ async def test_a_session_that_is_gone(bench: Any) -> None:
 async def test_offsets_that_make_no_sense(bench: Any, offsets: dict[str, str]) -> None:
     bench.fail("answer", status=200, body={"upload_session_id": "1", "video_id": "2", **offsets}, match="videos")
     error = await bench.refused(facebook, ACCOUNT, "create_video_post", video="https://x.test/v.mp4")
-    assert type(error) is OutcomeUnknown
+    assert type(error) is PlatformUnavailable
+    assert "Nothing was published" in error.message
 
 
 @pytest.mark.parametrize(("switch", "ends"), [("cut_after", "published"), ("cut_before", "unknown")])
@@ -376,6 +377,56 @@ async def test_a_finish_without_answer_is_looked_after(bench: Any, switch: str, 
             facebook, ACCOUNT, "create_video_post", seconds=60, video="https://x.test/v.mp4", description="D"
         )
         assert type(error) is OutcomeUnknown
+
+
+async def test_a_call_that_is_resumed_uploads_and_finishes_nothing_twice(bench: Any) -> None:
+    videos = bench.sandbox.services["facebook"]._videos
+    original = videos.phase
+
+    def phase(page: str, args: Any, files: Any) -> Any:
+        done = original(page, args, files)
+        if args["upload_phase"] == "finish":
+            bench.fail("cut_after", times=2)  # the answer, and what is asked after it
+        return done
+
+    videos.phase = phase
+    videos_sent = bench.media.files["https://x.test/v.mp4"].content
+    bench.fail("cut_after", match="no-such-path")
+    first = await upload(bench, description="D")
+    again = await upload(bench, description="D")
+    assert again["video_id"] == first["video_id"]
+    sent = [request for request in bench.requests() if request.path.endswith("/videos")]
+    assert len(sent) == 1 + -(-len(videos_sent) // MEBIBYTE) + 1
+
+
+async def test_a_chunk_that_leads_nowhere_ends_the_upload(bench: Any) -> None:
+    error = {
+        "message": "x",
+        "code": 6000,
+        "error_subcode": 1363037,
+        "error_data": {"start_offset": "0", "end_offset": "9"},
+    }
+    videos = bench.sandbox.services["facebook"]._videos
+    original = videos._start
+
+    def start(page: str, args: Any) -> Any:
+        bench.fail("answer", status=400, body={"error": error}, match="/videos", times="always", let_pass=1)
+        return original(page, args)
+
+    videos._start = start
+    refused = await bench.refused(facebook, ACCOUNT, "create_video_post", video="https://x.test/v.mp4")
+    assert type(refused) is PlatformUnavailable
+    assert len(bench.requests()) < 10
+
+
+@pytest.mark.parametrize("switch", ["cut_before", "cut_after", "malformed"])
+async def test_hidden_photos_leave_nothing_unknown(bench: Any, switch: str) -> None:
+    bench.fail(switch)
+    error = await bench.refused(
+        facebook, ACCOUNT, "create_photo_post", photos=["https://x.test/a.png", "https://x.test/b.png"]
+    )
+    assert type(error) is PlatformUnavailable
+    assert len(bench.requests()) == 1
 
 
 async def test_memory_holds_one_chunk_of_a_video(bench: Any, file_type: Any) -> None:

@@ -17,7 +17,7 @@ from hermes.net.upstream import UpstreamResponse
 from hermes.platforms.base import ToolContext
 from hermes.platforms.facebook.api import MEGABYTE, PHOTO, FacebookApi
 from hermes.platforms.facebook.errors import WRONG_OFFSET
-from hermes.platforms.meta.errors import wrong
+from hermes.platforms.meta.errors import nothing_published, wrong
 from hermes.platforms.meta.graph import error_subcode
 from hermes.platforms.meta.waiting import wait_for
 from hermes.platforms.ports import MediaFile, PublishState
@@ -118,7 +118,8 @@ async def upload_video(api: FacebookApi, context: ToolContext, file: MediaFile) 
             "offsets": _offsets(api, answer, file.size, response),
         }
 
-    begun: dict[str, Any] = await context.step("start", start)
+    with nothing_published("Facebook"):
+        begun: dict[str, Any] = await context.step("start", start)
     at, end = begun["offsets"]
     await context.state(PublishState.UPLOADING)
     while at < end:
@@ -158,10 +159,11 @@ async def _send_chunk(api: FacebookApi, session: str, file: MediaFile, at: int, 
     ]
     response = await api.exchange("POST", f"{api.page_id}/videos", multipart=parts, write=False)
     subcode, corrected = error_subcode(response)
-    if subcode == WRONG_OFFSET and "start_offset" in corrected:
-        return _offsets(api, corrected, file.size, response)
-    answer, _ = api.checked(response)
-    return _offsets(api, answer, file.size, response)
+    known = subcode == WRONG_OFFSET and "start_offset" in corrected
+    following = _offsets(api, corrected if known else api.checked(response)[0], file.size, response)
+    if following[0] <= at:
+        raise api.context.http.unclear(response)
+    return following
 
 
 async def finish_video(

@@ -27,7 +27,7 @@ from hermes.platforms.facebook.publishing import (
     upload_photo,
     upload_video,
 )
-from hermes.platforms.meta.errors import wrong
+from hermes.platforms.meta.errors import nothing_published, wrong
 from hermes.platforms.meta.paging import CURSOR, read_page
 from hermes.platforms.meta.waiting import check_numbers
 from hermes.platforms.ports import PublishState
@@ -202,7 +202,8 @@ async def create_photo_post(
     for number, (source, alt) in enumerate(zip(photos, alts, strict=True), start=1):
         # A scheduled post takes only photos that were sent as temporary ones. Source: Page photos, `temporary`.
         hidden = {"published": "false"} | ({"temporary": "true"} if later else {})
-        ids.append((await upload_photo(api, context, source, number, hidden | alt))["id"])
+        with nothing_published("Facebook"):
+            ids.append((await upload_photo(api, context, source, number, hidden | alt))["id"])
         await context.progress(number, len(photos), "uploading the photos")
     body: dict[str, Any] = {"attached_media": [{"media_fbid": photo} for photo in ids], **later}
     if caption:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from hermes.errors import HermesError, OutcomeUnknown, PlatformRejected, PlatformUnavailable, RateLimited
+from hermes.errors import HermesError, PlatformRejected, PlatformUnavailable, RateLimited
 from hermes.net.upstream import UpstreamResponse
 from hermes.platforms.base import ToolContext
 from hermes.platforms.instagram.api import MEGABYTE, InstagramApi
 from hermes.platforms.instagram.errors import NOT_READY, QUOTA_WAIT, refusal_of_status
 from hermes.platforms.instagram.models import PublishedMedia
+from hermes.platforms.meta.errors import nothing_published
 from hermes.platforms.meta.graph import answer_object
 from hermes.platforms.meta.waiting import wait_for
 from hermes.platforms.ports import MediaFile, PublishState
@@ -74,13 +75,8 @@ async def make_container(api: InstagramApi, context: ToolContext, name: str, bod
         at = datetime.now(UTC).isoformat()
         return {"id": _id_of(api, answer, response), "uri": uri if isinstance(uri, str) else None, "at": at}
 
-    try:
+    with nothing_published("Instagram"):
         made: dict[str, Any] = await context.step(name, make)
-    except OutcomeUnknown as error:
-        raise PlatformUnavailable(
-            "Instagram gave no clear answer while the post was being prepared. Nothing was published: try again.",
-            detail=error.detail,
-        ) from None
     return Container(made["id"], made["uri"], datetime.fromisoformat(made["at"]), body.get("caption"))
 
 
