@@ -178,19 +178,14 @@ async def test_a_held_url_stays_what_it_was(media) -> None:
         assert await content_of(file) == media.jpeg(40, 40)
 
 
-async def test_redirects_are_followed_and_each_address_is_checked(media) -> None:
+@pytest.mark.parametrize("place", ["/a.jpg", "https://localhost/", "file:///etc/passwd", "/round"])
+async def test_a_redirect_is_refused_wherever_it_leads(media, place) -> None:
     media.serve("/a.jpg", media.jpeg())
-    near = media.serve("/near", b"", status=302, location="/a.jpg")
-    async with media.store.open("cus_a", near, RULES, field="photo") as file:
-        assert file.size == len(media.jpeg())
-    for number, place in enumerate(
-        (f"http://127.0.0.1:{media.port}/a.jpg", "https://localhost/", "file:///etc/passwd", "/round")
-    ):
-        far = media.serve("/round" if place == "/round" else f"/far{number}", b"", status=301, location=place)
-        with pytest.raises(InvalidArguments) as raised:
-            async with media.store.open("cus_a", far, RULES, field="photo"):
-                pass
-        assert raised.value.data["fields"][0]["field"] == "photo"
+    url = media.serve("/round", b"", status=302, location=place)
+    with pytest.raises(InvalidArguments) as raised:
+        async with media.store.open("cus_a", url, RULES, field="photo"):
+            pass
+    assert "redirects" in raised.value.data["fields"][0]["problem"]
     assert media.files() == []
 
 

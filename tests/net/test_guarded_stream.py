@@ -70,8 +70,8 @@ async def test_a_body_that_breaks_off_is_no_answer(scripted, say) -> None:
         await everything(scripted)
 
 
-@pytest.mark.parametrize("place", ["https://10.0.0.1/", "http://[::1]/", "ftp://example.com/", "//localhost/"])
-async def test_a_redirect_leads_only_where_a_url_may_lead(scripted, say, place) -> None:
+@pytest.mark.parametrize("place", ["https://10.0.0.1/", "/elsewhere", "https://example.com/", "//localhost/"])
+async def test_a_redirect_is_not_followed(scripted, say, place) -> None:
     scripted.behaviours = [say.answer(b"", status=302, headers=f"Location: {place}\r\n".encode())]
     with pytest.raises(InvalidArguments):
         await everything(scripted)

@@ -178,9 +178,8 @@ class GuardedClient:
         max_bytes: int,
         seconds: float,
         idle_seconds: float = 30.0,
-        redirects: int = 3,
     ) -> AsyncIterator[GuardedStream]:
-        """GET something large piece by piece. Redirects are followed, and each address is checked like the first.
+        """GET something large piece by piece. A redirect is refused: nobody checked where it leads.
 
         Args:
             url: the URL that someone gave us.
@@ -188,30 +187,27 @@ class GuardedClient:
             max_bytes: of the body.
             seconds: for all of it.
             idle_seconds: without a further byte.
-            redirects: how many are followed.
 
         Raises:
-            InvalidArguments: the URL, or one it leads to, is not allowed; `fields` says why.
+            InvalidArguments: the URL is not allowed, or redirects; `fields` says why.
             PayloadTooLarge: the body is longer than `max_bytes`.
             PlatformUnavailable: no complete answer in time.
         """
         deadline = asyncio.get_running_loop().time() + seconds
-        for _ in range(redirects + 1):
-            until = min(deadline, _soon(idle_seconds))
-            try:
-                async with asyncio.timeout_at(until):
-                    target, addresses = await self._target(url, name)
-            except TimeoutError:
-                raise _no_answer(name, "time-out") from None
-            async with _session(addresses) as session, await _head(session, target, name, until) as answer:
-                place = answer.headers.get("Location") if answer.status in _REDIRECTS else None
-                if place is None:
-                    pieces = _pieces(answer, name, max_bytes, deadline, idle_seconds)
-                    yield GuardedStream(answer.status, answer.content_type.lower(), pieces)
-                    return
-                url = _joined(target, place)
-        problem = f"it is redirected more than {redirects} times"
-        raise InvalidArguments(f"`{name}` cannot be used: {problem}.", fields=[{"field": name, "problem": problem}])
+        until = min(deadline, _soon(idle_seconds))
+        try:
+            async with asyncio.timeout_at(until):
+                target, addresses = await self._target(url, name)
+        except TimeoutError:
+            raise _no_answer(name, "time-out") from None
+        async with _session(addresses) as session, await _head(session, target, name, until) as answer:
+            if answer.status in _REDIRECTS:
+                problem = "it redirects; give the address that it leads to"
+                raise InvalidArguments(
+                    f"`{name}` cannot be used: {problem}.", fields=[{"field": name, "problem": problem}]
+                )
+            pieces = _pieces(answer, name, max_bytes, deadline, idle_seconds)
+            yield GuardedStream(answer.status, answer.content_type.lower(), pieces)
 
     async def _target(self, url: str, name: str) -> tuple[URL, Sequence[str]]:
         """The parsed URL and the checked addresses of its host."""
@@ -298,13 +294,6 @@ async def _pieces(
 
 def _soon(seconds: float) -> float:
     return asyncio.get_running_loop().time() + seconds
-
-
-def _joined(url: URL, place: str) -> str:
-    """Where a redirect leads; an empty text, which is refused, when it cannot be read."""
-    with suppress(ValueError):
-        return str(url.join(URL(place)))
-    return ""
 
 
 class _Pinned(AbstractResolver):

@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import parse_qs
 
 from hermes.errors import InvalidArguments
+from hermes.gateway.own_tools import GATEWAY
 from hermes.gateway.results import ToolView
 from hermes.platforms.base import Tool
 from hermes.platforms.catalog import Catalog
@@ -19,7 +20,8 @@ _MOST_FIELDS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which of the caller's tools a connection wants. It only ever narrows; what is left out is unknown there.
+    """Which of the caller's tools a connection wants. It only ever narrows; what is left out is unknown there. The
+    gateway's own tools stay: without them nobody finds out what became of a call.
 
     Attributes:
         platforms: only these; None for all.
@@ -32,7 +34,7 @@ class Selection:
     search: bool = False
 
     def includes(self, tool: Tool) -> bool:
-        if self.platforms is None and self.tools is None:
+        if tool.platform == GATEWAY or (self.platforms is None and self.tools is None):
             return True
         return tool.platform in (self.platforms or ()) or tool.name in (self.tools or ())
 
