@@ -211,9 +211,8 @@ class LinkedInService(Service):
             request = request if isinstance(request, dict) else {}
             asset = self._mine(str(request.get("video")), token)
             self._assets.finish(asset, request)
-            self._stage.note(
-                "linkedin", token, "out", asset.owner, "", "video", f"{len(asset.parts)} parts", asset.urn, "uploaded"
-            )
+            told = f"{len(asset.parts)} parts, sha256 {' '.join(asset.digests)}"
+            self._stage.note("linkedin", token, "out", asset.owner, "", "video", told, asset.urn, "uploaded")
             return Answer(200, b"")
         raise _error(400, f"Action {action} is not supported")
 

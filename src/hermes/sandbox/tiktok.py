@@ -173,13 +173,13 @@ class TikTokService(Service):
         size, chunk, chunks, url = source
         kind = f"{'pub' if direct else 'inbox'}_{'url' if url is not None else 'file'}"
         publish_id = f"v_{kind}~v2.{next(self._numbers)}"
-        self._publications[publish_id] = Publication(
-            publish_id, token, direct, public, title, self._stage.clock.now(), size, chunk, chunks, url
-        )
-        self._stage.note(
+        shown = self._stage.note(
             "tiktok", token, "out", _open_id(token), "direct" if direct else "inbox", "video", title or url or "",
-            publish_id, "begun",
+            publish_id, "begun" if url is None else "received",
         )  # fmt: skip
+        self._publications[publish_id] = Publication(
+            publish_id, token, direct, public, title, shown.at, size, chunk, chunks, url, shown=shown
+        )
         if url is not None:
             return {"publish_id": publish_id}
         query = UPLOAD_QUERY.format(id=publish_id)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hermes.sandbox.http import Answer, Incoming
+from hermes.sandbox.recorder import Message
 
 MB = 1_000_000
 SMALLEST_CHUNK, LARGEST_CHUNK, LARGEST_LAST = 5 * MB, 64 * MB, 128 * MB
@@ -60,6 +61,8 @@ class Publication:
     start: bytes = b""
     ended_at: float | None = None
     digest: Any = field(default_factory=hashlib.sha256, repr=False)
+    shown: Message | None = None
+    """What the inspection page says of it."""
 
     def described(self, now: float) -> dict[str, Any]:
         """The data of status/fetch."""
@@ -111,6 +114,8 @@ class Publication:
         if self.received < self.size:
             return Answer(206, b"", "text/plain", headers=(("Content-Range", f"bytes 0-{last}/{total}"),))
         self.ended_at = now
+        if self.shown is not None:
+            self.shown.status = "received"
         return Answer(201, b"", "text/plain", headers=(("Content-Range", f"bytes 0-{last}/{total}"),))
 
 
