@@ -309,9 +309,12 @@ async def _dead_token(bench: Bench, tool: Tool, word: str) -> None:
 
 
 async def _failing(
-    bench: Bench, tool: Tool, kind: str, *kinds: type[HermesError], **given: Any
+    bench: Bench, tool: Tool, kind: str, *kinds: type[HermesError], last_only: bool = False, **given: Any
 ) -> list[tuple[Subject, Survey, HermesError]]:
     """Fail the example's first and its last request, each for a subject of its own.
+
+    Args:
+        last_only: the last request alone, where the first would tell nothing that another case does not.
 
     Returns:
         For each: the subject, the call that went well, and the error; nothing for a tool that asks no vendor.
@@ -319,7 +322,7 @@ async def _failing(
     survey = await bench.survey(tool)
     found = []
     last = len(survey.requests) - 1
-    for position in sorted({0, last} if last >= 0 else ()):
+    for position in sorted({last if last_only else 0, last} if last >= 0 else ()):
         subject = await bench.subject(tool)
         arguments = await subject.prepare()
         failure = subject.fail(kind, let_pass=position, **given)
@@ -378,7 +381,7 @@ async def rate_limit(bench: Bench, tool: Tool) -> None:
 @case(asks_vendor)
 async def rate_limit_without_hint(bench: Bench, tool: Tool) -> None:
     """Too fast, and the platform does not say for how long."""
-    for _, _, error in await _failing(bench, tool, "rate_limit", RateLimited):
+    for _, _, error in await _failing(bench, tool, "rate_limit", RateLimited, last_only=True):
         assert error.data["limited_by"] == tool.platform
         assert error.retry_after is None or error.retry_after > 0
 
@@ -439,7 +442,7 @@ async def server_error(bench: Bench, tool: Tool) -> None:
 @case(asks_vendor)
 async def server_error_after_acting(bench: Bench, tool: Tool) -> None:
     """503, and it was done all the same."""
-    await _unclear(bench, tool, "server_error", status=503, acts=True)
+    await _unclear(bench, tool, "server_error", last_only=True, status=503, acts=True)
 
 
 @case(asks_vendor)
@@ -462,7 +465,7 @@ async def timeout_connecting(bench: Bench, tool: Tool) -> None:
 @case(asks_vendor)
 async def timeout_before_acting(bench: Bench, tool: Tool) -> None:
     """The request is received, nothing is done, and no answer comes."""
-    await _unclear(bench, tool, "timeout_before")
+    await _unclear(bench, tool, "timeout_before", last_only=True)
 
 
 @case(asks_vendor)
@@ -486,7 +489,7 @@ async def cut_after_acting(bench: Bench, tool: Tool) -> None:
 @case(asks_vendor)
 async def cut_in_the_body(bench: Bench, tool: Tool) -> None:
     """It is done, and the connection ends in the middle of the answer."""
-    await _unclear(bench, tool, "cut_body")
+    await _unclear(bench, tool, "cut_body", last_only=True)
 
 
 @case(asks_vendor)
@@ -498,17 +501,17 @@ async def malformed_body(bench: Bench, tool: Tool) -> None:
 @case(asks_vendor)
 async def giant_body(bench: Bench, tool: Tool) -> None:
     """It is done, and the answer never seems to end."""
-    await _unclear(bench, tool, "giant", megabytes=9)
+    await _unclear(bench, tool, "giant", last_only=True, megabytes=9)
 
 
 @case(asks_vendor)
 async def odd_body(bench: Bench, tool: Tool) -> None:
     """200 with JSON that is nothing like what was asked for."""
     survey = await bench.survey(tool)
+    subject = await bench.subject(tool)
+    arguments = await subject.prepare()
     for body in ({}, [], "text", None, 5, {"data": None}, {"ok": True, "result": []}, {"error": "x"}):
-        subject = await bench.subject(tool)
-        arguments = await subject.prepare()
-        subject.fail("answer", status=200, body=body)
+        failure = subject.fail("answer", status=200, body=body)
         try:
             structured = await subject.call(arguments)
         except HermesError as error:
@@ -516,8 +519,11 @@ async def odd_body(bench: Bench, tool: Tool) -> None:
             assert not isinstance(error, InvalidArguments), f"the caller is blamed for {body}: {error.message}"
             if tool.effect is not Effect.READ and len(survey.requests) == 1:
                 assert isinstance(error, OutcomeUnknown), f"after {body}: {error.message}"
+            if isinstance(error, NeedsReconnect):
+                await subject.link()
         else:
             await check_success(subject, structured)
+        subject.well(failure)
 
 
 @case(asks_vendor)
@@ -534,4 +540,4 @@ async def hostile_error(bench: Bench, tool: Tool) -> None:
     """The platform's error says things that hide and mislead."""
     code = facts_of(tool.platform).forbidden
     number = code if isinstance(code, int) else 403
-    await _failing(bench, tool, "error", HermesError, code=number, message=HOSTILE_TEXT)
+    await _failing(bench, tool, "error", HermesError, last_only=True, code=number, message=HOSTILE_TEXT)
