@@ -12,6 +12,7 @@ AnyPlatform = Platform[Any, Any]
 
 PLATFORMS = (
     "discord",
+    "email",
     "facebook",
     "instagram",
     "linkedin",

@@ -52,6 +52,8 @@ class Sandbox:
         yield
         self.clock.clear()
         await self.webhooks.close()
+        for service in self.services.values():
+            await service.close()
 
 
 class _Doors:

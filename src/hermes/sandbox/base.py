@@ -104,6 +104,10 @@ class Service(ABC):
     def reset(self) -> None:
         """Forget all accounts."""
 
+    async def close(self) -> None:
+        """Close what the stand-in opened beside the sandbox's own server."""
+        return
+
     def too_large(self) -> Answer:
         return html_error(413, "Request Entity Too Large")
 

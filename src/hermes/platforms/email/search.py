@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Final
 
 from hermes.platforms.email.wire import quoted
@@ -26,7 +26,7 @@ class Criteria:
     recipient: str | None = None
     subject: str | None = None
     since: date | None = None
-    before: date | None = None
+    until: date | None = None
     unread: bool | None = None
     flagged: bool | None = None
     has_attachment: bool | None = None
@@ -79,7 +79,8 @@ class Criteria:
             yield b"UNSEEN" if self.unread else b"SEEN"
         if self.flagged is not None:
             yield b"FLAGGED" if self.flagged else b"UNFLAGGED"
-        for key, day in ((b"SINCE", self.since), (b"BEFORE", self.before)):
+        after = self.until + timedelta(days=1) if self.until is not None and self.until < date.max else None
+        for key, day in ((b"SINCE", self.since), (b"BEFORE", after)):
             if day is not None:
                 # English whatever the locale, so not by strftime.
                 yield from (key, f"{day.day}-{_MONTHS[day.month - 1]}-{day.year:04}".encode())
