@@ -62,6 +62,7 @@ _TOO_MANY_TEXT: Final = "too many simultaneous connections"
 
 SMTP_REFUSALS: Final[dict[str, Refusal]] = {
     # By enhanced status code where it is clearer than the reply code, otherwise by reply code.
+    "4.2.2": Refusal(PlatformRejected, "The recipient's mailbox is full; send it again later."),
     "4.7.0": Refusal(RateLimited, "Wait before sending again.", retry_after=_BUSY_SECONDS),
     "4.3.2": Refusal(PlatformUnavailable, "Try again later.", retry_after=_BUSY_SECONDS),
     "5.1.1": Refusal(PlatformRejected, "That address does not exist; check it.", argument="to"),
