@@ -13,7 +13,8 @@ import pytest
 from mcp import ClientSession
 from mcp.client.sse import sse_client
 
-from hermes.transports.sse_mailbox import INBOX_LENGTH
+from hermes.storage.redis import Redis
+from hermes.transports.sse_mailbox import INBOX_LENGTH, Address, Mailbox
 
 pytestmark = pytest.mark.storage
 
@@ -206,3 +207,23 @@ async def test_each_refusal(
             method, path, content=content, headers={"content-type": "application/json"} | given
         )
         assert answer.status_code == status
+
+
+async def test_silence_is_cheap_and_ends_at_once(redis: Redis) -> None:
+    """Redis is asked once per span of silence, not as fast as it answers; and stopping does not wait for the next."""
+    mailbox = Mailbox(redis, quiet=0.1)
+    address = Address("cus_1", "0" * 32)
+    await mailbox.open(address, "key_1")
+    began = asyncio.get_running_loop().time()
+    before = await _pings(redis)
+    while await _pings(redis) < before + 4:  # noqa: ASYNC110  (the count of another process can only be looked at)
+        await asyncio.sleep(0.01)
+    assert asyncio.get_running_loop().time() - began > 0.25
+    await mailbox.close(address)
+    async with asyncio.timeout(5):
+        await mailbox.stop()
+
+
+async def _pings(redis: Redis) -> int:
+    stats: Any = await redis.info("commandstats")
+    return int(stats.get("cmdstat_ping", {"calls": 0})["calls"])

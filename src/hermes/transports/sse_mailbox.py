@@ -68,8 +68,10 @@ class Address:
 class Mailbox:
     """This replica's part: registers the streams it holds, wakes them, and posts to streams wherever they are."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, *, quiet: float = TTL_SECONDS / 3) -> None:
+        """`quiet`: seconds of silence after which Redis is asked whether it is still there."""
         self._redis = redis
+        self._quiet = quiet
         self._holder = secrets.token_hex(8)
         self._waking: dict[str, asyncio.Event] = {}
         self._listener: asyncio.Task[None] | None = None
@@ -122,10 +124,12 @@ class Mailbox:
 
     async def stop(self) -> None:
         """Stop listening for wake-ups."""
-        if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.wait({self._listener})
-            self._listener = None
+        listener, self._listener = self._listener, None
+        while listener is not None and not listener.done():
+            # Asked again: asyncio.wait_for of Python 3.11, which redis-py sends with, can lose a cancellation that
+            # comes just as it ends (https://github.com/python/cpython/issues/86296).
+            listener.cancel()
+            await asyncio.wait({listener}, timeout=1)
 
     async def _listen(self) -> None:
         pause = 0.0
@@ -146,10 +150,14 @@ class Mailbox:
                 await asyncio.sleep(pause)
 
     async def _pass_on(self, pubsub: Any) -> None:
+        loop = asyncio.get_running_loop()
         while True:
-            message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=TTL_SECONDS / 3)
+            until = loop.time() + self._quiet
+            message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=self._quiet)
             if message is None:
-                await pubsub.ping()
+                # None stands for silence, and for the answer to a ping as well: that is no reason for the next one.
+                if loop.time() >= until - self._quiet / 10:
+                    await pubsub.ping()
             elif message["type"] == "message":
                 wake = self._waking.get(message["data"])
                 if wake is not None:
