@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import re
 import signal
@@ -393,3 +394,10 @@ def shared_hermes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hermes]:
     one = Hermes(tmp_path_factory.mktemp("hermes") / "data").start()
     yield one
     one.stop()
+
+
+@pytest.fixture
+def town_class(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`Town` of town.py: the tests' scenario of customers side by side."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    return importlib.import_module("town").Town

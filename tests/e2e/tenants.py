@@ -10,10 +10,8 @@ import asyncio
 import base64
 import hashlib
 import json
-import random
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,12 +27,6 @@ META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {},
 }
-MARKED_KEY = re.compile(
-    r"(creds|creds_version|log_seq|log_ids|logs|quota|rate|idem|pending|lock|sse|customer:version)"
-    r":(cus_[0-9a-z]{26})(:|$)"
-)
-SHARED_KEYS = re.compile(r"(lock:)?(jobs|usage:stream|pending:index|wa_phone_id|routing|sse-wake|cron)(:|$)|"
-                         r"customer:apikey:[0-9a-f]{64}$|lock:wa_phone_id:|lock:cron")  # fmt: skip
 
 
 class Leak(AssertionError):
@@ -141,105 +133,32 @@ class Stream:
         await asyncio.wait({self._task})
 
 
-class Town:
-    """All customers on one hermes.
+class Doors:
+    """Everything by which customers, the operator and the sandbox's page are reached."""
 
-    Args:
-        base: where hermes answers; `sandbox`: where its stand-ins do.
-        operator_key: makes the customers.
-        redis: the server's Redis, to hold its keys against contract.md.
-        inbox: a customer's id → texts of the messages received for it.
-    """
-
-    def __init__(
-        self, base: str, sandbox: str, operator_key: str, redis: Any, inbox: Callable[[str], Awaitable[list[str]]],
-        *, customers: int, steps: int, seed: int = 7,
-    ) -> None:  # fmt: skip
+    def __init__(self, base: str, sandbox: str, operator_key: str) -> None:
         self.base, self.sandbox, self.operator_key = base, sandbox.rstrip("/"), operator_key
-        self.redis, self.inbox, self.steps, self.seed = redis, inbox, steps, seed
         self.watch = Watch()
-        self.tenants = [Tenant(n, "growth" if n % 4 == 1 else "starter") for n in range(customers)]
         self.routes: dict[str, tuple[str, str]] = {}
-        self.others: set[str] = set()
-        """Customers that are none of ours, and whose keys may lie about."""
-        self._ids = iter(range(1, 1_000_000))
+        self.next_ids = iter(range(1, 1_000_000))
 
-    async def run(self) -> None:
-        """Everything: settle in, live side by side, and account for what was done."""
-        async with AsyncExitStack() as stack:
-            long = aiohttp.TCPConnector(limit=0)
-            self._long = await stack.enter_async_context(aiohttp.ClientSession(connector=long))
-            short = aiohttp.TCPConnector(limit=48)
-            self._http = await stack.enter_async_context(aiohttp.ClientSession(connector=short))
-            async with self._http.get(f"{self.base}/tools") as response:
-                tools = (await response.json())["tools"]
-            self.routes = {tool["name"]: (tool["rest"]["method"], tool["rest"]["path"]) for tool in tools}
-            listed = await self._operator("GET", "/api/admin/customers?limit=200")
-            self.others |= {customer["id"] for customer in listed["customers"]}
-            await self._create(self.tenants[0])
-            await self.get(self.tenants[0], "/api/me")
-            while not await self.redis.keys("customer:apikey:*"):  # what the first one is remembered as, others may find
-                await asyncio.sleep(0.01)
-            await self._all(self._create, self.tenants[1:])
-            await self._all(self._settle_in)
-            for tenant in self.tenants:
-                stack.push_async_callback(tenant.stream.close)
-            await self._all(self._live)
-            await self._run_at_the_same_time(self.tenants[:3])
-            await self._in_sandbox("/_sandbox/advance", {"seconds": 30})
-            await self._all(self._learn_status)
-            await self._forget_in_redis()
-            await self._all(self._go_on)
-            await self._all(self._account_for)
-            await self._operate()
-            await self._look_at_the_platforms()
-            await self._look_at_redis()
+    async def open(self, stack: AsyncExitStack) -> None:
+        """Open the clients and read what tools there are."""
+        long = aiohttp.TCPConnector(limit=0)
+        self.streams = await stack.enter_async_context(aiohttp.ClientSession(connector=long))
+        short = aiohttp.TCPConnector(limit=48)
+        self.http = await stack.enter_async_context(aiohttp.ClientSession(connector=short))
+        async with self.http.get(f"{self.base}/tools") as response:
+            tools = (await response.json())["tools"]
+        self.routes = {tool["name"]: (tool["rest"]["method"], tool["rest"]["path"]) for tool in tools}
 
-    async def _all(self, part: Callable[[Tenant], Awaitable[None]], tenants: list[Tenant] | None = None) -> None:
-        async with asyncio.TaskGroup() as group:
-            for tenant in self.tenants if tenants is None else tenants:
-                group.create_task(part(tenant))  # type: ignore[arg-type]  # every part is a coroutine function
-
-    # settling in
-
-    async def _create(self, tenant: Tenant) -> None:
-        wanted = {"email": f"tenant{tenant.number}@example.com", "plan": tenant.plan}
-        made = await self._operator("POST", "/api/admin/customers", wanted)
-        tenant.id, tenant.key = made["id"], made["api_key"]
-        self.watch.belongs(tenant)
-
-    async def _settle_in(self, tenant: Tenant) -> None:
-        await self._connect(tenant, "obsidian", {"vault": "notes"})
-        await self._connect(tenant, "telegram", {"bot_token": tenant.bot_token})
-        await self._connect(tenant, "whatsapp", _number(tenant.phone, tenant.business, tenant.wa_token))
-        if tenant.label:
-            await self._connect(tenant, "telegram", {"bot_token": tenant.second_token, "account": tenant.label})
-        keys = (await self.get(tenant, "/api/api-keys"))["api_keys"]
-        assert len(keys) == 1
-        tenant.key_id = keys[0]["id"]
-        tenant.keys = [tenant.key_id]
-        tenant.stream = Stream(self._long, self.base, tenant, self.watch)
-        await tenant.stream.endpoint
-        await self._person_writes(tenant)
-
-    async def _connect(self, tenant: Tenant, platform: str, credentials: dict[str, str], status: int = 200) -> None:
-        tenant.connects += 1
-        await self.send(tenant, "POST", f"/api/connect/{platform}", credentials, status)
-
-    async def _person_writes(self, tenant: Tenant) -> None:
-        told = {"text": f"{tenant.mark} hello", "chat_id": str(tenant.chat), "from_id": str(tenant.chat)}
-        await self._in_sandbox("/_sandbox/actions/telegram/message", {"token": tenant.bot_token, **told})
-        await self._in_sandbox("/_sandbox/actions/whatsapp/message", {"token": tenant.wa_token, **told})
-
-    async def _in_sandbox(self, path: str, body: dict[str, Any]) -> None:
-        async with self._http.post(self.sandbox + path, json=body) as response:
+    async def in_sandbox(self, path: str, body: dict[str, Any]) -> None:
+        async with self.http.post(self.sandbox + path, json=body) as response:
             assert response.status == 200, await response.text()
 
-    # the doors
-
-    async def _operator(self, method: str, path: str, body: Any = None) -> Any:
+    async def operator(self, method: str, path: str, body: Any = None) -> Any:
         headers = {"x-api-key": self.operator_key}
-        async with self._http.request(method, self.base + path, json=body, headers=headers) as response:
+        async with self.http.request(method, self.base + path, json=body, headers=headers) as response:
             assert response.status in (200, 201), f"{method} {path}: {response.status} {await response.text()}"
             return await response.json()
 
@@ -251,10 +170,10 @@ class Town:
     ) -> Any:
         """One request of a customer's; the answer is looked at and parsed."""
         given = {"x-api-key": tenant.key, **headers}
-        asked = f"{path} {json.dumps(body)} {headers} {_decoded(path)}"
-        async with self._http.request(method, self.base + path, json=body, headers=given) as response:
+        asked = f"{path} {json.dumps(body)} {headers} {decoded(path)}"
+        async with self.http.request(method, self.base + path, json=body, headers=given) as response:
             text = await response.text()
-            self.watch.look(tenant, f"{_but_arguments(text)} {dict(response.headers)}", asked)
+            self.watch.look(tenant, f"{but_arguments(text)} {dict(response.headers)}", asked)
             assert response.status == status, f"{method} {path} of {tenant.number}: {response.status} {text[:500]}"
             return json.loads(text) if text else None
 
@@ -263,7 +182,7 @@ class Town:
         if door == "rest":
             outcome, call_id = await self._rest(tenant, tool, arguments, idem)
         else:
-            outcome, call_id = _read_mcp(await self._mcp(tenant, door, tool, arguments, idem))
+            outcome, call_id = read_mcp(await self._mcp(tenant, door, tool, arguments, idem))
         if call_id:
             tenant.call_ids.add(call_id)
         kind = "success" if outcome.error is None else "denied"
@@ -273,8 +192,8 @@ class Town:
     async def _rest(self, tenant: Tenant, tool: str, arguments: dict[str, Any], idem: str) -> tuple[Outcome, str]:
         method, path = self.routes[tool]
         headers = {"x-api-key": tenant.key} | ({"idempotency-key": idem} if idem else {})
-        given = {"params": _query(arguments)} if method == "GET" else {"json": arguments}
-        async with self._http.request(method, self.base + path, headers=headers, **given) as response:
+        given = {"params": query(arguments)} if method == "GET" else {"json": arguments}
+        async with self.http.request(method, self.base + path, headers=headers, **given) as response:
             text = await response.text()
             self.watch.look(tenant, text + str(dict(response.headers)), json.dumps(arguments))
             assert response.status < 500, text
@@ -286,7 +205,7 @@ class Town:
     async def _mcp(self, tenant: Tenant, door: str, tool: str, arguments: dict[str, Any], idem: str) -> Any:
         meta = {"com.squaremcp/idempotency-key": idem} if idem else {}
         params: dict[str, Any] = {"name": tool, "arguments": arguments, "_meta": meta}
-        body: Any = {"jsonrpc": "2.0", "id": next(self._ids), "method": "tools/call", "params": params}
+        body: Any = {"jsonrpc": "2.0", "id": next(self.next_ids), "method": "tools/call", "params": params}
         if door == "sse":
             return await tenant.stream.request(body)
         headers = {"x-api-key": tenant.key, "accept": "application/json, text/event-stream"}
@@ -297,318 +216,34 @@ class Town:
             headers["mcp-protocol-version"] = "2025-06-18" if door == "legacy" else "2025-03-26"
         ping = {"jsonrpc": "2.0", "id": "ping", "method": "ping"}
         sent = [ping, body] if door == "batch" else body
-        async with self._http.post(f"{self.base}/mcp", json=sent, headers=headers) as response:
+        async with self.http.post(f"{self.base}/mcp", json=sent, headers=headers) as response:
             text = await response.text()
             self.watch.look(tenant, text, json.dumps(arguments))
             assert response.status < 500, text
             answer = json.loads(text)
         return next(one for one in answer if one["id"] == body["id"]) if door == "batch" else answer
 
-    # living
 
-    async def _live(self, tenant: Tenant) -> None:
-        rng = random.Random(f"{self.seed} {tenant.number}")  # noqa: S311  (only chooses what a customer does)
-        deeds = [getattr(self, name) for name in dir(self) if name.startswith("do_")]
-        tricks = [getattr(self, name) for name in dir(self) if name.startswith("try_")]
-        plan = [*deeds, *tricks, *rng.choices(deeds, k=max(self.steps - len(deeds), 0))]
-        rng.shuffle(plan)
-        for deed in plan:
-            await deed(tenant, rng)
-
-    async def do_send(self, tenant: Tenant, rng: random.Random) -> None:
-        text = f"{tenant.mark} {rng.getrandbits(40):x}"
-        door = rng.choice(DOORS)
-        sent = await self.call(tenant, door, "telegram_send_message", chat_id=tenant.chat, text=text)
-        assert sent.structured["text"] == text, sent
-        tenant.sent[text] += 1
-
-    async def do_know_oneself(self, tenant: Tenant, rng: random.Random) -> None:
-        second = tenant.label is not None and rng.random() < 0.5
-        account = {"account": tenant.label} if second else {}
-        me = await self.call(tenant, rng.choice(DOORS), "telegram_get_me", **account)
-        assert me.structured["id"] == (tenant.second_bot if second else tenant.bot), me
-
-    async def do_read_updates(self, tenant: Tenant, rng: random.Random) -> None:
-        updates = await self.call(tenant, rng.choice(DOORS), "telegram_get_updates")
-        assert tenant.mark in json.dumps(updates.structured), updates
-
-    async def do_keep_a_diary(self, tenant: Tenant, rng: random.Random) -> None:
-        text, note = f"{tenant.mark} {rng.getrandbits(40):x}", {"path": "Diary.md"}
-        written = await self.call(
-            tenant, rng.choice(DOORS), "obsidian_append_to_note", content=text, create=True, **note
-        )
-        assert written.error is None, written
-        read = await self.call(tenant, rng.choice(DOORS), "obsidian_read_note", **note)
-        assert text in json.dumps(read.structured), read
-        found = await self.call(tenant, rng.choice(DOORS), "obsidian_search_notes", query="/mk[0-9]+x/")
-        assert tenant.mark in json.dumps(found.structured), found
-
-    async def do_write_by_whatsapp(self, tenant: Tenant, rng: random.Random) -> None:
-        text = f"{tenant.mark} {rng.getrandbits(40):x}"
-        sent = await self.call(tenant, rng.choice(DOORS), "whatsapp_send_message", to="+4915112345678", text=text)
-        assert sent.error is None, sent
-        tenant.wamid = sent.structured["message_id"]
-        tenant.sent[text] += 1
-
-    async def do_list_tools(self, tenant: Tenant, _rng: random.Random) -> None:
-        body = {"jsonrpc": "2.0", "id": next(self._ids), "method": "tools/list", "params": {}}
-        tools = (await tenant.stream.request(body))["result"]["tools"]
-        shown = next(tool for tool in tools if tool["name"] == "telegram_get_me")["inputSchema"]["properties"]
-        assert shown.get("account", {}).get("enum", []) == (["default", tenant.label] if tenant.label else []), shown
-
-    async def do_repeat(self, tenant: Tenant, rng: random.Random) -> None:
-        """The same idempotency key as everybody else's, twice, with texts of one's own."""
-        text = f"{tenant.mark} once"
-        if not tenant.sent[text]:
-            tenant.sent[text] += 1
-            for kind in ("success", "replayed"):
-                arguments = {"chat_id": tenant.chat, "text": text}
-                sent = await self.call(tenant, rng.choice(DOORS), "telegram_send_message", idem="same", **arguments)
-                assert sent.structured["text"] == text, sent
-                tenant.done["telegram_send_message", "success"] -= 1
-                tenant.done["telegram_send_message", kind] += 1
-
-    async def do_change_keys(self, tenant: Tenant, _rng: random.Random) -> None:
-        if len(tenant.keys) == 1:
-            made = await self.send(tenant, "POST", "/api/api-keys", {"name": tenant.mark}, 201)
-            tenant.keys.append(made["id"])
-            assert (await self.get(tenant, f"/api/api-keys/{made['id']}"))["name"] == tenant.mark
-            await self.send(tenant, "DELETE", f"/api/api-keys/{made['id']}", None, 204)
-
-    async def do_connect_again(self, tenant: Tenant, _rng: random.Random) -> None:
-        await self._connect(tenant, "whatsapp", _number(tenant.phone, tenant.business, tenant.wa_token))
-
-    # hostile tries: the neighbour's ids, wherever an id can be given
-
-    def _neighbour(self, tenant: Tenant, rng: random.Random) -> Tenant:
-        return rng.choice([one for one in self.tenants if one is not tenant])
-
-    async def try_calls(self, tenant: Tenant, rng: random.Random) -> None:
-        other = self._neighbour(tenant, rng)
-        if other.call_ids:
-            await self.get(tenant, f"/api/calls/{rng.choice(sorted(other.call_ids))}", 404)
-        if tenant.call_ids:
-            mine = rng.choice(sorted(tenant.call_ids))
-            assert (await self.get(tenant, f"/api/calls/{mine}"))["id"] == mine
-
-    async def try_keys(self, tenant: Tenant, rng: random.Random) -> None:
-        other = self._neighbour(tenant, rng)
-        await self.get(tenant, f"/api/api-keys/{other.key_id}", 404)
-        await self.send(tenant, "DELETE", f"/api/api-keys/{other.key_id}", None, 404)
-        for known in (other.key_id, "key_"):
-            cursor = base64.urlsafe_b64encode(known.encode()).decode().rstrip("=")
-            await self.get(tenant, f"/api/api-keys?cursor={cursor}&revoked=true&customer_id={other.id}")
-
-    async def try_operators_routes(self, tenant: Tenant, rng: random.Random) -> None:
-        other = self._neighbour(tenant, rng)
-        for part in ("", "/audit", "/usage", "/connections", "/api-keys"):
-            await self.get(tenant, f"/api/admin/customers/{other.id}{part}", 403)
-
-    async def try_to_be_another(self, tenant: Tenant, rng: random.Random) -> None:
-        other = self._neighbour(tenant, rng)
-        headers = {"x-customer-id": other.id, "x-forwarded-user": other.id, "cookie": f"session={other.id}"}
-        for path in ("/api/audit", "/api/usage", "/api/connections", "/api/me"):
-            answer = await self.get(tenant, f"{path}?customer_id={other.id}&account={other.id}", **headers)
-            assert other.id not in _but_arguments(json.dumps(answer, separators=(",", ":")))
-
-    async def try_arguments(self, tenant: Tenant, rng: random.Random) -> None:
-        other = self._neighbour(tenant, rng)
-        for name, value in (("customer_id", other.id), ("account", f"lab{other.number:04d}")):
-            refused = await self.call(tenant, rng.choice(DOORS), "telegram_get_me", **{name: value})
-            assert refused.error == "invalid_arguments", refused
-
-    async def try_paths(self, tenant: Tenant, rng: random.Random) -> None:
-        other = self._neighbour(tenant, rng)
-        for path in (f"../../{other.id}/notes/Diary.md", f"../{other.id}/notes/Diary"):
-            refused = await self.call(tenant, rng.choice(DOORS), "obsidian_read_note", path=path)
-            assert refused.error is not None, refused
-            tenant.done["obsidian_read_note", "denied"] -= 1
-            tenant.done["obsidian_read_note", "error"] += 1
-
-    async def try_stream(self, tenant: Tenant, rng: random.Random) -> None:
-        other = self._neighbour(tenant, rng)
-        ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
-        await self.send(tenant, "POST", await other.stream.endpoint, ping, 404)
-
-    async def try_number(self, tenant: Tenant, rng: random.Random) -> None:
-        other = self._neighbour(tenant, rng)
-        await self._connect(tenant, "whatsapp", _number(other.phone, other.business, tenant.wa_token), 404)
-        both = f"EAAsandbox-{other.phone}-{other.business}-{tenant.mark}"
-        await self._connect(tenant, "whatsapp", _number(other.phone, other.business, both), 409)
-        await self.send(tenant, "DELETE", f"/api/connections/telegram?account=lab{other.number:04d}", None, 404)
-
-    # what runs at the same time, and what comes later
-
-    async def _run_at_the_same_time(self, tenants: list[Tenant]) -> None:
-        """Calls under way are their customers' own too: seen by nobody else, and filed under their id."""
-
-        firsts = [await self.call(tenant, "rest", "telegram_get_updates", limit=100) for tenant in tenants]
-
-        async def wait_for_update(tenant: Tenant, offset: int) -> None:
-            later = await self.call(tenant, "legacy", "telegram_get_updates", offset=offset, timeout=20)
-            assert tenant.mark in json.dumps(later.structured), later
-
-        async with asyncio.TaskGroup() as group:
-            waiting = [
-                group.create_task(wait_for_update(tenant, first.structured["next_offset"]))
-                for tenant, first in zip(tenants, firsts, strict=True)
-            ]
-            pending: list[str] = []
-            deadline = asyncio.get_running_loop().time() + 5
-            while len(pending) < len(tenants) or None in await self._running(pending):
-                pending = await self.redis.zrange("pending:index", 0, -1)
-                failed = next((task for task in waiting if task.done()), None)
-                assert failed is None, failed
-                assert asyncio.get_running_loop().time() < deadline, "the calls under way are not to be found"
-                await asyncio.sleep(0.01)
-            await self._look_at_redis()
-            for member in pending:
-                customer_id, _, call_id = member.partition(":")
-                for tenant in tenants:
-                    mine = tenant.id == customer_id
-                    status = await self.get(tenant, f"/api/calls/{call_id}", 200 if mine else 404)
-                    assert not mine or status["status"] == "running"
-                assert any(tenant.id == customer_id for tenant in tenants), f"{member} is nobody's"
-            for tenant in tenants:
-                await self._person_writes(tenant)
-
-    async def _running(self, pending: list[str]) -> list[Any]:
-        return await self.redis.mget([f"pending:{member}" for member in pending])
-
-    async def _learn_status(self, tenant: Tenant) -> None:
-        for _ in range(300):
-            status = await self.call(tenant, "rest", "whatsapp_get_message_status", message_id=tenant.wamid)
-            if status.structured["status"] == "read":
-                break
-            await asyncio.sleep(0.1)
-        assert status.structured["status"] == "read", status
-        other = self.tenants[tenant.number - 1]
-        theirs = await self.call(tenant, "rest", "whatsapp_get_message_status", message_id=other.wamid)
-        assert theirs.structured["status"] == "unknown", theirs
-        texts = await self.inbox(tenant.id)
-        assert texts, "no message was received"
-        assert set(texts) == {f"{tenant.mark} hello"}, texts
-
-    async def _forget_in_redis(self) -> None:
-        """Lose what Redis only has a copy of: it is found again in SQL, and everybody's own."""
-        for pattern in ("creds:*", "quota:*", "wa_phone_id:*", "customer:apikey:*", "customer:version:*"):
-            lost = [key async for key in self.redis.scan_iter(pattern, count=5000)]
-            await self.redis.delete(*lost)
-
-    async def _go_on(self, tenant: Tenant) -> None:
-        await self.do_send(tenant, random.Random(tenant.number))  # noqa: S311  (only chooses a door)
-        if tenant.label is None:
-            return
-        failure = {"platform": "telegram", "token": tenant.second_token, "kind": "error", "code": 401}
-        await self._in_sandbox("/_sandbox/failures", failure)
-        refused = await self.call(tenant, "rest", "telegram_get_me", account=tenant.label)
-        assert refused.error == "needs_reconnect", refused
-        tenant.done["telegram_get_me", "denied"] -= 1
-        tenant.done["telegram_get_me", "error"] += 1
-        details = (await self.get(tenant, "/api/connections"))["details"]
-        dead = [one["account"] for one in details if one["status"] == "needs_reconnect"]
-        assert dead == [tenant.label], details
-        await self.send(tenant, "DELETE", f"/api/connections/telegram?account={tenant.label}")
-
-    # accounting
-
-    async def _account_for(self, tenant: Tenant) -> None:
-        lines = await self._audit(tenant)
-        calls = [line for line in lines if "." not in line["tool"]]
-        assert Counter((line["tool"], line["outcome"]) for line in calls) == +tenant.done
-        assert tenant.call_ids <= {line["id"] for line in calls}
-        assert {line["caller"]["id"] for line in calls} == {tenant.key_id}
-        usage = await self.get(tenant, "/api/usage")
-        expected = Counter({tool: n for (tool, outcome), n in tenant.done.items() if outcome == "success" and n})
-        assert usage["by_tool"] == dict(expected), (usage, expected)
-        assert (usage["used"], usage["remaining"]) == (expected.total(), usage["limit"] - expected.total())
-        linked = (await self.get(tenant, "/api/connections"))["details"]
-        assert sorted(one["external_id"] for one in linked) == sorted(["notes", str(tenant.bot), tenant.phone])
-        keys = (await self.get(tenant, "/api/api-keys?revoked=true"))["api_keys"]
-        assert [key["id"] for key in keys] == tenant.keys
-        actions = Counter(line["tool"] for line in lines if "." in line["tool"])
-        assert actions["connection.connect"] == tenant.connects, actions
-        assert actions["connection.disconnect"] == (tenant.label is not None)
-        assert actions["customer.create"] == 1
-        seen = await self._operator("GET", f"/api/admin/customers/{tenant.id}/usage")
-        assert (seen["customer_id"], seen["used"]) == (tenant.id, usage["used"])
-
-    async def _audit(self, tenant: Tenant) -> list[dict[str, Any]]:
-        lines: list[dict[str, Any]] = []
-        cursor = ""
-        while True:
-            page = await self.get(tenant, f"/api/audit?limit=23{cursor}")
-            lines += page["entries"]
-            if page["next_cursor"] is None:
-                return lines
-            cursor = f"&cursor={page['next_cursor']}"
-
-    async def _operate(self) -> None:
-        """What the operator does to one customer is done to that one."""
-        first, second = (f"/api/admin/customers/{tenant.id}" for tenant in self.tenants[:2])
-        await self._operator("PUT", f"{first}/plan", {"plan": "enterprise"})
-        await self._operator("POST", f"{second}/suspend")
-        for tenant in self.tenants[:3]:
-            shown = await self._operator("GET", f"/api/admin/customers/{tenant.id}")
-            assert (shown["plan"] == "enterprise") == (tenant.number == 0), shown
-            assert (shown["status"] == "suspended") == (tenant.number == 1), shown
-        await self._operator("POST", f"{second}/resume")
-        assert (await self._operator("GET", second))["status"] == "active"
-        assert (await self.call(self.tenants[0], "rest", "telegram_get_me")).error is None
-
-    async def _look_at_the_platforms(self) -> None:
-        """What reached the stand-ins under a customer's token is that customer's, and each text came as often as sent."""
-        async with self._http.get(f"{self.sandbox}/_sandbox/requests?limit=1000000") as response:
-            records = (await response.json())["requests"]
-        tokens = {
-            hashlib.sha256(token.encode()).hexdigest()[:12]: tenant
-            for tenant in self.tenants
-            for token in (tenant.bot_token, tenant.second_token, tenant.wa_token)
-        }
-        received: Counter[str] = Counter()
-        for record in records:
-            tenant = tokens.get(record["account"])
-            if tenant is not None:
-                received.update(re.findall(r"mk\d{4}x[0-9a-f]{8} [0-9a-z]+", record["body"]))
-                self.watch.look(tenant, record["body"])
-        expected = sum((tenant.sent for tenant in self.tenants), Counter[str]())
-        assert received == expected, (received - expected, expected - received)
-
-    async def _look_at_redis(self) -> None:
-        """Every key is filed under its customer's id, as contract.md says, and holds nothing of another's."""
-        known = {tenant.id: tenant for tenant in self.tenants}
-        async for key in self.redis.scan_iter(count=5000):
-            marked = MARKED_KEY.match(key)
-            if marked is None:
-                assert SHARED_KEYS.match(key), f"the key {key} is nobody's"
-            elif marked[2] not in self.others:
-                assert marked[2] in known, f"the key {key} is nobody's"
-                tenant = known[marked[2]]
-                self.watch.look(tenant, key)
-                if marked[1] in ("logs", "pending"):
-                    self.watch.look(tenant, _but_arguments(await self.redis.get(key) or ""))
-
-
-def _but_arguments(text: str) -> str:
+def but_arguments(text: str) -> str:
     """Audit lines without what the customer itself had given as arguments: a hostile try names its neighbour there."""
     return re.sub(r'"arguments":\{([^{}]|\{[^{}]*\})*\}', "", text)
 
 
-def _decoded(path: str) -> str:
+def decoded(path: str) -> str:
     return " ".join(
         base64.urlsafe_b64decode(cursor + "==").decode("latin-1") for cursor in re.findall(r"cursor=(a2V5[\w-]+)", path)
     )
 
 
-def _number(phone: str, business: str, token: str) -> dict[str, str]:
+def number(phone: str, business: str, token: str) -> dict[str, str]:
     return {"phoneNumberId": phone, "businessAccountId": business, "accessToken": token}
 
 
-def _query(arguments: dict[str, Any]) -> dict[str, str]:
+def query(arguments: dict[str, Any]) -> dict[str, str]:
     return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in arguments.items()}
 
 
-def _read_mcp(answer: Any) -> tuple[Outcome, str]:
+def read_mcp(answer: Any) -> tuple[Outcome, str]:
     result = answer["result"]
     if not result["isError"]:
         return Outcome(result["structuredContent"], None), result["_meta"]["com.squaremcp/call-id"]

@@ -52,10 +52,10 @@ async def over_mcp(hermes: Any, mode: str) -> AsyncIterator[Any]:
 
 @asynccontextmanager
 async def over_sse(hermes: Any, _mode: str) -> AsyncIterator[Any]:
-    async with sse_client(f"{hermes.url}/sse", headers={"x-api-key": hermes.api_key}) as (read, write):
-        async with ClientSession(read, write) as client:
-            await client.initialize()
-            yield client
+    headers = {"x-api-key": hermes.api_key}
+    async with sse_client(f"{hermes.url}/sse", headers=headers) as (read, write), ClientSession(read, write) as client:
+        await client.initialize()
+        yield client
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ def real_vault(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server(new_hermes: Callable[..., Any], real_vault: Path) -> Iterator[Any]:
+def server(new_hermes: Callable[..., Any], real_vault: Path) -> Any:
     """A sandbox in an environment full of real accounts."""
     env = {
         "TELEGRAM_BOT_TOKEN": REAL_TOKEN,
@@ -35,7 +35,7 @@ def server(new_hermes: Callable[..., Any], real_vault: Path) -> Iterator[Any]:
         "OBSIDIAN_VAULT_PATH": str(real_vault),
         "TELEGRAM_API_BASE_URL": "http://127.0.0.1:9/real",
     }
-    yield new_hermes(env=env).start()
+    return new_hermes(env=env).start()
 
 
 def everything_sent(server: Any) -> str:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -19,20 +15,8 @@ CUSTOMERS = int(os.environ.get("HERMES_TENANTS", "200"))
 STEPS = 10
 
 
-def _load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-tenants: Any = _load("tenants")
-
-
 @pytest.mark.timeout(300)
-async def test_customers_never_see_each_other(new_hermes: Callable[..., Any]) -> None:
+async def test_customers_never_see_each_other(new_hermes: Callable[..., Any], town_class: Any) -> None:
     server = new_hermes().start()
     settings = load_settings({}, env_file=None, data_dir=server.data_dir)
     async with open_house(settings, holder="command") as house:
@@ -40,7 +24,7 @@ async def test_customers_never_see_each_other(new_hermes: Callable[..., Any]) ->
         async def inbox(customer_id: str) -> list[str]:
             return [str(message.text) for message in await house.inbound.messages(customer_id)]
 
-        town = tenants.Town(
+        town = town_class(
             server.url, server.sandbox, server.operator_key, house.stores.redis, inbox,
             customers=CUSTOMERS, steps=STEPS,
         )  # fmt: skip

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import importlib.util
 import inspect
 import logging
 import os
@@ -55,8 +54,8 @@ EQUIVALENT: dict[str, str] = {
     "hermes.connections.models.Connection.__init__": "the member is not shown, and nothing is looked up by it",
     "hermes.connections.rotation.Unreadable.__init__": "a line of the operator's report on keys",
     "hermes.identity.callers.Callers._is_ahead": "matters only after SQL came back from a backup",
-    "hermes.identity.callers.Callers._read_current_customer": "matters only to an operator during a change (tests/identity)",
-    "hermes.identity.key_cache.KeyCache.confirm": "matters only to an operator during a change (tests/identity)",
+    "hermes.identity.callers.Callers._read_current_customer": "matters only to operators during a change",
+    "hermes.identity.key_cache.KeyCache.confirm": "matters only to operators during a change",
     "hermes.identity.key_cache.KeyCache.forget_version": "matters only after SQL came back from a backup",
     "SQL in callers.Callers._note_use": "it names one key by its id, which is the caller's own",
     "SQL in callers.Callers._read_key": "it names one key by its id, which is the caller's own",
@@ -66,23 +65,13 @@ EQUIVALENT: dict[str, str] = {
 """Faults that no other customer could ever notice, and why."""
 
 
-def _tenants() -> Any:
-    name = "tenants"
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @dataclass
 class Village:
     """A house that is built anew, on emptied stores, for every run of the scenario."""
 
     outer: House
     listening: socket.socket
-    town: Any = field(default_factory=_tenants)
+    town: Any
     gone: set[str] = field(default_factory=set)
     """Customers of earlier runs: what was cut off there may still be settled now."""
 
@@ -112,7 +101,7 @@ class Village:
         settings = house.settings
         assert settings.mcp_api_key is not None
         assert house.sandbox_origin is not None
-        return self.town.Town(
+        return self.town(
             settings.public_url, house.sandbox_origin, settings.mcp_api_key.get_secret_value(), redis, inbox,
             customers=CUSTOMERS, steps=0,
         )  # fmt: skip
@@ -120,7 +109,9 @@ class Village:
     @asynccontextmanager
     async def _serving(self, house: House) -> AsyncIterator[None]:
         app = App(house)
-        config = uvicorn.Config(app.asgi, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=0)
+        config = uvicorn.Config(
+            app.asgi, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=0
+        )
         server = uvicorn.Server(config)
         async with app.run():
             listening = socket.socket(fileno=os.dup(self.listening.fileno()))
@@ -146,14 +137,16 @@ class Village:
 
 
 @asynccontextmanager
-async def village(folder: Path) -> AsyncIterator[Village]:
+async def village(folder: Path, town: Any) -> AsyncIterator[Village]:
     listening = socket.create_server(("127.0.0.1", 0))
     url = local_url(listening.getsockname()[1])
     settings = load_settings({}, env_file=None, data_dir=folder, public_url=url)
     sandbox = build_sandbox(SandboxOptions.from_settings(settings))
-    async with RunningSandbox(sandbox) as stand_ins:
-        async with open_house(settings, holder="server", sandbox=stand_ins.origin) as house:
-            yield Village(house, listening)
+    async with (
+        RunningSandbox(sandbox) as stand_ins,
+        open_house(settings, holder="server", sandbox=stand_ins.origin) as house,
+    ):
+        yield Village(house, listening, town)
     listening.close()
 
 
@@ -161,7 +154,9 @@ async def village(folder: Path) -> AsyncIterator[Village]:
 async def quiet() -> AsyncIterator[None]:
     """Without the log of dozens of houses that are broken on purpose."""
     kept = structlog.get_config()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"), cache_logger_on_first_use=False)
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger("critical"), cache_logger_on_first_use=False
+    )
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     yield
     logging.getLogger("uvicorn.error").setLevel(logging.NOTSET)
@@ -302,7 +297,11 @@ def shared_memories() -> dict[str, tuple[Any, str, Callable[[Any], Any]]]:
         )
 
     return {
-        "callers in memory": (memory.Memory, "get", lambda get: lambda self, _key: get(self, next(iter(self._entries), 0))),
+        "callers in memory": (
+            memory.Memory,
+            "get",
+            lambda get: lambda self, _key: get(self, next(iter(self._entries), 0)),
+        ),
         "one look-up for all": (memory.SingleFlight, "do", lambda do: lambda self, _key, work: do(self, 0, work)),
         "callers in Redis": (key_cache, "entry_key", lambda name: lambda _digest: name("0" * 64)),
         "phone numbers": (routing, "_keys", lambda keys: lambda platform, _routing_id: keys(platform, "0")),
@@ -320,11 +319,15 @@ async def hunt(place: Village, faults: dict[str, Callable[[pytest.MonkeyPatch], 
             inject(patch)
             noticed = await notices(place)
         if os.environ.get("HERMES_MUTANTS"):
-            with Path(os.environ["HERMES_MUTANTS"]).open("a") as report:
-                report.write(f"{time.perf_counter() - began:5.2f} {name}: {_told(noticed)}\n")
+            _report(f"{time.perf_counter() - began:5.2f} {name}: {_told(noticed)}")
         if noticed is None:
             survivors[name] = EQUIVALENT.get(name, "nobody noticed")
     return survivors
+
+
+def _report(line: str) -> None:
+    with Path(os.environ["HERMES_MUTANTS"]).open("a") as report:
+        report.write(line + "\n")
 
 
 def _told(noticed: BaseException | None) -> str:
@@ -334,8 +337,8 @@ def _told(noticed: BaseException | None) -> str:
 
 
 @pytest.mark.timeout(400)
-async def test_no_forgotten_customer_id_goes_unnoticed(tmp_path: Path) -> None:
-    async with quiet(), village(tmp_path / "data") as place:
+async def test_no_forgotten_customer_id_goes_unnoticed(tmp_path: Path, town_class: Any) -> None:
+    async with quiet(), village(tmp_path / "data", town_class) as place:
         seen: set[str] = set()
         with pytest.MonkeyPatch.context() as patch:
             watch_sql(patch, None, seen)
@@ -343,15 +346,11 @@ async def test_no_forgotten_customer_id_goes_unnoticed(tmp_path: Path) -> None:
         faults: dict[str, Callable[[pytest.MonkeyPatch], None]] = {}
         for name, (holder, member, function) in takers().items():
             changed = forgetful(function)
-            faults[name] = functools.partial(
-                replace, holder=holder, name=member, function=function, changed=changed
-            )
+            faults[name] = functools.partial(replace, holder=holder, name=member, function=function, changed=changed)
         for site in sorted(seen):
             faults[f"SQL in {site}"] = functools.partial(watch_sql, forget=site, seen=set())
         for family in FAMILIES:
-            faults[f"Redis {family}"] = functools.partial(
-                forget_in_keys, redis=place.outer.stores.redis, family=family
-            )
+            faults[f"Redis {family}"] = functools.partial(forget_in_keys, redis=place.outer.stores.redis, family=family)
         for name, (holder, member, change) in shared_memories().items():
             original = getattr(holder, member)
             faults[name] = functools.partial(

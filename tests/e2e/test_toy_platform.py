@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,7 @@ stand_in = StandIn("toy", "Toy", ToyService, demo={"token": "toy-demo"})
 
 
 @pytest.fixture
-def with_toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def with_toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of hermes with the toy in it, which every process of the test runs."""
     source = tmp_path / "src"
     shutil.copytree(Path(hermes.__file__).parent, source / "hermes", ignore=shutil.ignore_patterns("__pycache__"))
@@ -134,7 +134,7 @@ def with_toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     catalog.write_text(listed.replace('    "telegram",\n', '    "telegram",\n    "toy",\n'))
     assert catalog.read_text() != listed
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(source), *filter(None, [os.environ.get("PYTHONPATH")])]))
-    yield source
+    return source
 
 
 async def test_a_toy_platform(with_toy: Path, new_hermes: Callable[..., Any]) -> None:
@@ -148,7 +148,7 @@ async def test_a_toy_platform(with_toy: Path, new_hermes: Callable[..., Any]) ->
             called = await client.call_tool("toy_get_greeting", arguments)
             assert called.structured_content == {"greeting": "Hello, Ann!", "by": "demo"}
         operation = (await http.get("/openapi.json")).json()["paths"]["/api/toy/greeting"]["get"]
-        assert [parameter["name"] for parameter in operation["parameters"]][0] == "name"
+        assert operation["parameters"][0]["name"] == "name"
         assert "toy_get_greeting" in (await http.get("/tools")).text
         connected = await http.post("/api/connect/toy", json={"token": "toy-mine"})
         assert connected.json()["external_id"] == "mine", connected.text
