@@ -87,15 +87,15 @@ class Bot(Found):
 class Guild(Found):
     id: str
     name: str
-    owner: bool | None = Field(None, description="the bot owns it")
-    permissions: str | None = Field(None, description="the bot's rights in it, as Discord's bit set")
-    member_count: int | None = Field(None, validation_alias="approximate_member_count")
-    online_count: int | None = Field(None, validation_alias="approximate_presence_count")
+    owner: bool | None = Field(default=None, description="the bot owns it")
+    permissions: str | None = Field(default=None, description="the bot's rights in it, as Discord's bit set")
+    member_count: int | None = Field(default=None, validation_alias="approximate_member_count")
+    online_count: int | None = Field(default=None, validation_alias="approximate_presence_count")
 
 
 class Guilds(Found):
     guilds: list[Guild]
-    next_after: str | None = Field(None, description="pass as after for the next page; absent: that was all")
+    next_after: str | None = Field(default=None, description="pass as after for the next page; absent: that was all")
 
 
 def _type_name(value: Any) -> Any:
@@ -110,10 +110,10 @@ class Channel(Found):
     )
     takes_messages: bool = Field(description="false: a category, or a forum, whose threads take them")
     topic: str | None = None
-    category_id: str | None = Field(None, validation_alias="parent_id", description="of a thread: its channel")
+    category_id: str | None = Field(default=None, validation_alias="parent_id", description="of a thread: its channel")
     position: int | None = None
     nsfw: bool | None = None
-    slowmode_seconds: int | None = Field(None, validation_alias="rate_limit_per_user")
+    slowmode_seconds: int | None = Field(default=None, validation_alias="rate_limit_per_user")
     last_message_id: str | None = None
 
     @model_validator(mode="before")
@@ -159,10 +159,10 @@ class Message(Found):
     author: Author
     content: str
     timestamp: datetime
-    edited_at: datetime | None = Field(None, validation_alias="edited_timestamp")
-    type: int = Field(0, description="0 a message, 19 a reply, others are notices")
+    edited_at: datetime | None = Field(default=None, validation_alias="edited_timestamp")
+    type: int = Field(default=0, description="0 a message, 19 a reply, others are notices")
     reply_to_message_id: Annotated[str | None, BeforeValidator(_referenced)] = Field(
-        None, validation_alias="message_reference"
+        default=None, validation_alias="message_reference"
     )
     attachments: list[Attachment] | None = None
     embeds: list[SeenEmbed] | None = None
@@ -178,8 +178,8 @@ class Message(Found):
 
 class Messages(Found):
     messages: list[Message] = Field(description="newest first")
-    next_before: str | None = Field(None, description="pass as before for older ones; absent: no more that way")
-    next_after: str | None = Field(None, description="pass as after for newer ones")
+    next_before: str | None = Field(default=None, description="pass as before for older ones; absent: no more that way")
+    next_after: str | None = Field(default=None, description="pass as after for newer ones")
     note: str | None = None
 
 
@@ -188,7 +188,7 @@ class SentMessage(Found):
     channel_id: str
     content: str
     timestamp: datetime
-    nonce: str | None = Field(None, description="repeating the call with it within minutes does not post twice")
+    nonce: str | None = Field(default=None, description="repeating the call with it within minutes does not post twice")
 
 
 Snowflake = Annotated[str, Redaction.PLAIN, Field(pattern=SNOWFLAKE)]

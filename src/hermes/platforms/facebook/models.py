@@ -20,12 +20,12 @@ class PageInfo(FacebookModel):
     about: str | None = None
     category: str | None = None
     link: str | None = None
-    fan_count: int | None = Field(None, description="people who like the Page")
+    fan_count: int | None = Field(default=None, description="people who like the Page")
     followers_count: int | None = None
     picture_url: str | None = None
     website: str | None = None
     verification_status: str | None = None
-    instagram_account_id: str | None = Field(None, description="the Instagram account linked to the Page")
+    instagram_account_id: str | None = Field(default=None, description="the Instagram account linked to the Page")
     instagram_username: str | None = None
 
     @model_validator(mode="before")
@@ -43,14 +43,14 @@ class PageInfo(FacebookModel):
 
 
 class Attachment(FacebookModel):
-    media_type: str | None = Field(None, description="photo, video, album, link …")
+    media_type: str | None = Field(default=None, description="photo, video, album, link …")
     title: str | None = None
     url: str | None = None
 
 
 class Post(FacebookModel):
     id: str
-    message: str | None = Field(None, description="missing on posts without text")
+    message: str | None = Field(default=None, description="missing on posts without text")
     story: str | None = None
     created_time: datetime
     updated_time: datetime | None = None
@@ -79,13 +79,13 @@ class Post(FacebookModel):
 
 class Posts(FacebookModel):
     posts: list[Post]
-    after: str | None = Field(None, description="pass it as `after` for the next page; missing on the last one")
+    after: str | None = Field(default=None, description="pass it as `after` for the next page; missing on the last one")
 
 
 class PublishedPost(FacebookModel):
     """A post that Facebook took."""
 
-    post_id: str | None = Field(None, description="missing while the photo waits for its time")
+    post_id: str | None = Field(default=None, description="missing while the photo waits for its time")
     url: str | None = None
     state: Literal["published", "scheduled"]
     scheduled_for: datetime | None = None
@@ -96,7 +96,7 @@ class PublishedVideo(FacebookModel):
     """A video that Facebook took."""
 
     video_id: str
-    post_id: str | None = Field(None, description="may be missing for a while after publishing")
+    post_id: str | None = Field(default=None, description="may be missing for a while after publishing")
     url: str
     state: Literal["published", "scheduled", "processing"] = Field(
         description="processing: Facebook has the whole video and publishes it by itself when it is ready; do not "

@@ -34,7 +34,7 @@ class Item(_Data):
     """
 
     done: str | list[str] | None = None
-    exempt: str | None = Field(None, min_length=20)
+    exempt: str | None = Field(default=None, min_length=20)
 
     @model_validator(mode="after")
     def _one(self) -> Item:
@@ -50,7 +50,7 @@ class Item(_Data):
 class Reference(_Data):
     """A value that an example takes from elsewhere."""
 
-    source: str | None = Field(None, alias="from", pattern=r"^[a-z_]+(\.[A-Za-z0-9_]+)+$")
+    source: str | None = Field(default=None, alias="from", pattern=r"^[a-z_]+(\.[A-Za-z0-9_]+)+$")
     """`tool.member.0.member` of an earlier call's result on the same account."""
     file: Literal["photo", "video", "document"] | None = None
     like: Any

@@ -16,7 +16,9 @@ class Profile(InstagramModel):
     id: str
     username: str
     name: str | None = None
-    account_type: str | None = Field(None, description="BUSINESS or MEDIA_CREATOR; known with Instagram Login only")
+    account_type: str | None = Field(
+        default=None, description="BUSINESS or MEDIA_CREATOR; known with Instagram Login only"
+    )
     biography: str | None = None
     website: str | None = None
     profile_picture_url: str | None = None
@@ -36,13 +38,15 @@ class Media(InstagramModel):
     id: str
     caption: str | None = None
     media_type: str = Field(description="IMAGE, VIDEO or CAROUSEL_ALBUM")
-    media_product_type: str | None = Field(None, description="FEED, REELS, STORY or AD")
-    media_url: str | None = Field(None, description="lives for a while only; missing where copyright was claimed")
+    media_product_type: str | None = Field(default=None, description="FEED, REELS, STORY or AD")
+    media_url: str | None = Field(
+        default=None, description="lives for a while only; missing where copyright was claimed"
+    )
     thumbnail_url: str | None = None
     permalink: str | None = None
     timestamp: datetime
     username: str | None = None
-    like_count: int | None = Field(None, description="missing where likes are hidden")
+    like_count: int | None = Field(default=None, description="missing where likes are hidden")
     comments_count: int | None = None
     children: list[Child] | None = None
 
@@ -55,7 +59,7 @@ class Media(InstagramModel):
 
 class MediaList(InstagramModel):
     media: list[Media]
-    after: str | None = Field(None, description="pass it as `after` for the next page; missing on the last one")
+    after: str | None = Field(default=None, description="pass it as `after` for the next page; missing on the last one")
 
 
 class PublishedMedia(InstagramModel):

@@ -31,7 +31,9 @@ class Found(BaseModel):
 
 class Image(Given):
     source: MediaSource
-    alt_text: Annotated[str, Field(max_length=4086)] | None = Field(None, description="for people who cannot see it")
+    alt_text: Annotated[str, Field(max_length=4086)] | None = Field(
+        default=None, description="for people who cannot see it"
+    )
 
 
 class Document(Given):
@@ -76,7 +78,7 @@ class Profile(Found):
     name: str | None = None
     given_name: str | None = None
     family_name: str | None = None
-    picture: str | None = Field(None, description="a URL that expires")
+    picture: str | None = Field(default=None, description="a URL that expires")
     locale: Annotated[str | None, BeforeValidator(_locale)] = None
     email: str | None = None
     email_verified: Annotated[bool | None, BeforeValidator(_truth)] = None
@@ -90,7 +92,7 @@ class Post(Found):
 class UploadedVideo(Found):
     video: str = Field(description="pass it to create_post as video.id")
     status: str = Field(description="AVAILABLE: ready to be posted. PROCESSING: LinkedIn is still at work on it")
-    post_id: str | None = Field(None, description="the post, if one was wanted and is made")
+    post_id: str | None = Field(default=None, description="the post, if one was wanted and is made")
     url: str | None = None
     explanation: str | None = None
 
@@ -107,7 +109,7 @@ class Connections(Found):
     connections: list[Connection]
     searched: int = Field(description="how many connections were looked at; LinkedIn itself cannot search by words")
     total: int | None = None
-    next_start: int | None = Field(None, description="pass it as start to go on; missing at the end")
+    next_start: int | None = Field(default=None, description="pass it as start to go on; missing at the end")
 
 
 class SentMessage(Found):

@@ -26,7 +26,7 @@ class Bot(TelegramModel):
     username: str | None = None
     can_join_groups: bool | None = None
     can_read_all_group_messages: bool | None = Field(
-        None, description="false: in groups the bot sees only commands and replies to it"
+        default=None, description="false: in groups the bot sees only commands and replies to it"
     )
     supports_inline_queries: bool | None = None
 
@@ -61,10 +61,10 @@ class SentMessage(TelegramModel):
     photo_file_id: Annotated[str | None, Field(description="with it the same photo can be sent again")] = None
     message_thread_id: int | None = None
     sent_as_plain_text: bool | None = Field(
-        None, description="true: Telegram could not parse the formatting, so the text was sent without it"
+        default=None, description="true: Telegram could not parse the formatting, so the text was sent without it"
     )
     migrated_to_chat_id: int | None = Field(
-        None, description="the group became a supergroup with this id; use it from now on"
+        default=None, description="the group became a supergroup with this id; use it from now on"
     )
 
     @model_validator(mode="before")
@@ -105,7 +105,7 @@ class Message(TelegramModel):
     message_id: int
     date: datetime
     chat: Chat
-    sender: User | None = Field(None, alias="from")
+    sender: User | None = Field(default=None, alias="from")
     sender_chat: Chat | None = None
     text: str | None = None
     caption: str | None = None
@@ -179,7 +179,7 @@ class Update(TelegramModel):
     kind: str
     message: Message | None = None
     callback_query: CallbackQuery | None = None
-    other: dict[str, Any] | None = Field(None, description="what Telegram sent, for every other kind")
+    other: dict[str, Any] | None = Field(default=None, description="what Telegram sent, for every other kind")
 
     @model_validator(mode="wrap")
     @classmethod
@@ -203,7 +203,8 @@ class Update(TelegramModel):
 class Updates(TelegramModel):
     updates: list[Update]
     next_offset: int | None = Field(
-        None, description="pass it as offset to confirm these updates, which removes them, and get the ones after them"
+        default=None,
+        description="pass it as offset to confirm these updates, which removes them, and get the ones after them",
     )
 
 
@@ -219,4 +220,6 @@ class ChatInfo(Chat):
     slow_mode_delay: int | None = None
     has_protected_content: bool | None = None
     permissions: dict[str, Any] | None = None
-    pinned_text: Annotated[str | None, BeforeValidator(_pinned_text)] = Field(None, validation_alias="pinned_message")
+    pinned_text: Annotated[str | None, BeforeValidator(_pinned_text)] = Field(
+        default=None, validation_alias="pinned_message"
+    )

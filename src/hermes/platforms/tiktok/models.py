@@ -16,7 +16,7 @@ class Profile(Found):
     union_id: str | None = None
     display_name: str | None = None
     username: str | None = None
-    avatar_url: str | None = Field(None, description="a URL that expires")
+    avatar_url: str | None = Field(default=None, description="a URL that expires")
     bio_description: str | None = None
     profile_deep_link: str | None = None
     profile_web_link: str | None = None
@@ -30,7 +30,7 @@ class Profile(Found):
 class CreatorInfo(Found):
     creator_username: str
     creator_nickname: str | None = None
-    creator_avatar_url: str | None = Field(None, description="a URL that expires in two hours")
+    creator_avatar_url: str | None = Field(default=None, description="a URL that expires in two hours")
     privacy_level_options: list[str] = Field(description="what create_video may be given as privacy_level now")
     comment_disabled: bool = False
     duet_disabled: bool = False
@@ -46,7 +46,7 @@ class VideoStatus(Found):
     )
     fail_reason: str | None = None
     explanation: str | None = None
-    post_ids: list[str] | None = Field(None, description="once a public post has passed moderation")
+    post_ids: list[str] | None = Field(default=None, description="once a public post has passed moderation")
     url: str | None = None
     uploaded_bytes: int | None = None
     downloaded_bytes: int | None = None

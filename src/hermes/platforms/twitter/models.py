@@ -44,10 +44,10 @@ class Photo(Given):
 
 
 class UserMetrics(Found):
-    followers: int = Field(0, validation_alias="followers_count")
-    following: int = Field(0, validation_alias="following_count")
-    posts: int = Field(0, validation_alias="post_count")
-    listed: int = Field(0, validation_alias="listed_count")
+    followers: int = Field(default=0, validation_alias="followers_count")
+    following: int = Field(default=0, validation_alias="following_count")
+    posts: int = Field(default=0, validation_alias="post_count")
+    listed: int = Field(default=0, validation_alias="listed_count")
 
     @model_validator(mode="before")
     @classmethod
@@ -64,17 +64,17 @@ class User(Found):
     url: str | None = None
     created_at: datetime | None = None
     protected: bool | None = None
-    verified_type: str | None = Field(None, description="none, blue, business or government")
+    verified_type: str | None = Field(default=None, description="none, blue, business or government")
     profile_image_url: str | None = None
-    metrics: UserMetrics | None = Field(None, validation_alias="public_metrics")
+    metrics: UserMetrics | None = Field(default=None, validation_alias="public_metrics")
 
 
 class PostMetrics(Found):
-    likes: int = Field(0, validation_alias="like_count")
-    reposts: int = Field(0, validation_alias="repost_count")
-    replies: int = Field(0, validation_alias="reply_count")
-    quotes: int = Field(0, validation_alias="quote_count")
-    impressions: int | None = Field(None, validation_alias="impression_count")
+    likes: int = Field(default=0, validation_alias="like_count")
+    reposts: int = Field(default=0, validation_alias="repost_count")
+    replies: int = Field(default=0, validation_alias="reply_count")
+    quotes: int = Field(default=0, validation_alias="quote_count")
+    impressions: int | None = Field(default=None, validation_alias="impression_count")
 
     @model_validator(mode="before")
     @classmethod
@@ -98,12 +98,12 @@ class Tweet(Found):
     id: str
     text: str
     author_id: str | None = None
-    author: str | None = Field(None, description="their @name")
+    author: str | None = Field(default=None, description="their @name")
     created_at: datetime | None = None
     conversation_id: str | None = None
     lang: str | None = None
     possibly_sensitive: bool | None = None
-    metrics: PostMetrics | None = Field(None, validation_alias="public_metrics")
+    metrics: PostMetrics | None = Field(default=None, validation_alias="public_metrics")
     references: list[Reference] | None = None
     media: list[Attached] | None = None
 
@@ -117,9 +117,9 @@ class Problem(Found):
 
 class Tweets(Found):
     tweets: list[Tweet]
-    next_page: str | None = Field(None, description="pass as page; absent: that was all")
-    user_id: str | None = Field(None, description="pass it as user_id next time, which saves a request")
-    left_out: list[Problem] | None = Field(None, description="what X could not give")
+    next_page: str | None = Field(default=None, description="pass as page; absent: that was all")
+    user_id: str | None = Field(default=None, description="pass it as user_id next time, which saves a request")
+    left_out: list[Problem] | None = Field(default=None, description="what X could not give")
 
 
 class CreatedTweet(Found):

@@ -32,7 +32,7 @@ class Media(Given):
         ),
     ]
     caption: Annotated[str, Field(max_length=1024)] | None = None
-    filename: Annotated[str, Field(max_length=240)] | None = Field(None, description="for a document")
+    filename: Annotated[str, Field(max_length=240)] | None = Field(default=None, description="for a document")
 
 
 class Location(Given):
@@ -67,7 +67,9 @@ class ListRow(Given):
 
 
 class ListSection(Given):
-    title: Annotated[str, Field(max_length=24)] | None = Field(None, description="needed when there are several")
+    title: Annotated[str, Field(max_length=24)] | None = Field(
+        default=None, description="needed when there are several"
+    )
     rows: Annotated[list[ListRow], Field(min_length=1, max_length=10)]
 
 
@@ -93,7 +95,7 @@ class TemplateHeader(Given):
     kind: Literal["text", "image", "video", "document", "location"]
     text: TemplateText | None = None
     name: ParameterName | None = None
-    link: HttpsUrl | None = Field(None, description="for image, video and document")
+    link: HttpsUrl | None = Field(default=None, description="for image, video and document")
     filename: Annotated[str, Field(max_length=240)] | None = None
     location: Location | None = None
 
@@ -111,8 +113,10 @@ class SentMessage(Found):
 
     message_id: str
     status: str = Field(description="accepted: get_message_status tells later whether it was delivered")
-    wa_id: str | None = Field(None, description="the recipient's number as WhatsApp has it; it may differ from `to`")
-    user_id: str | None = Field(None, description="the recipient's id in your business")
+    wa_id: str | None = Field(
+        default=None, description="the recipient's number as WhatsApp has it; it may differ from `to`"
+    )
+    user_id: str | None = Field(default=None, description="the recipient's id in your business")
 
 
 class Button(Found):
@@ -124,8 +128,8 @@ class Button(Found):
 
 class Component(Found):
     type: str = Field(description="HEADER, BODY, FOOTER, BUTTONS …")
-    format: str | None = Field(None, description="of a header: TEXT, IMAGE, VIDEO, DOCUMENT or LOCATION")
-    text: str | None = Field(None, description="with its variables, such as {{1}} or {{name}}")
+    format: str | None = Field(default=None, description="of a header: TEXT, IMAGE, VIDEO, DOCUMENT or LOCATION")
+    text: str | None = Field(default=None, description="with its variables, such as {{1}} or {{name}}")
     buttons: list[Button] | None = None
 
 
@@ -135,14 +139,14 @@ class Template(Found):
     language: str
     status: str
     category: str | None = None
-    parameter_format: str | None = Field(None, description="POSITIONAL or NAMED")
+    parameter_format: str | None = Field(default=None, description="POSITIONAL or NAMED")
     components: list[Component] | None = None
     rejected_reason: str | None = None
 
 
 class Templates(Found):
     templates: list[Template]
-    after: str | None = Field(None, description="pass it as `after` for the next page; missing on the last one")
+    after: str | None = Field(default=None, description="pass it as `after` for the next page; missing on the last one")
 
 
 class MessageStatus(Found):
