@@ -30,9 +30,11 @@ def facts_of(platform_id: str) -> Facts:
 
 
 def token_field(platform: AnyPlatform) -> str | None:
-    """The credential's field that tells the stand-in's accounts apart: its first secret that is called a token."""
-    secrets = [name for name, info in platform.credentials.model_fields.items() if info.annotation is SecretStr]
-    return next((name for name in secrets if "token" in name), None)
+    """The credential's field of which the stand-in makes something special: a token, or a password."""
+    fields = platform.credentials.model_fields
+    if "password" in fields:
+        return "password"
+    return next((name for name, info in fields.items() if info.annotation is SecretStr and "token" in name), None)
 
 
 def account_on(platform: AnyPlatform, number: int, word: str = "") -> tuple[Arguments, str | None]:
@@ -43,7 +45,9 @@ def account_on(platform: AnyPlatform, number: int, word: str = "") -> tuple[Argu
     if field is None:
         return credentials, None
     for name, value in list(credentials.items()):
-        if value.isdigit() and value in credentials[field]:
+        if name == "address":
+            credentials[name] = value.replace("@", f"{number:06}@")
+        elif value.isdigit() and value in credentials[field]:
             # The token says which of the vendor's ids it controls: they are this account's alone, too.
             credentials[name] = f"{value[:-6]}{number:06}"
             credentials[field] = credentials[field].replace(value, credentials[name])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from harness import folders as folders  # noqa: PLC0414  (its cases register themselves)
+from harness import mail as mail  # noqa: PLC0414  (as above)
 from harness.cases import CASES
 from hermes.platforms.catalog import load_catalog
 
@@ -17,7 +18,7 @@ CHOSEN = [pair for pair, reason in REASONS.items() if reason is None]
 LEAST_CASES = 14
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("tool", "case"), CHOSEN, ids=[f"{tool}-{case}" for tool, case in CHOSEN])
 def test_each_case(tool: str, case: str, outcomes: dict[tuple[str, str], str | None]) -> None:
     wrong = outcomes[tool, case]
@@ -25,7 +26,7 @@ def test_each_case(tool: str, case: str, outcomes: dict[tuple[str, str], str | N
         pytest.fail(f"{tool}, {case}: {CASES[case].run.__doc__}\n{wrong}", pytrace=False)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("tool", "case"), [("telegram_get_me", "works")])
 def test_only_calls_that_went_well_are_charged(tool: str, case: str, outcomes: Any, charged: dict[str, str]) -> None:
     assert charged == {}
