@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from cryptography.x509.oid import NameOID
 from hermes.sandbox.base import Action, ActionError, Field, Magic, Service, Stage, StandIn
 from hermes.sandbox.email_imap import ImapSession, Refused
 from hermes.sandbox.email_smtp import SmtpRefused, SmtpSession
-from hermes.sandbox.email_store import MailAccount
+from hermes.sandbox.email_store import Mail, MailAccount, MailFolder
 from hermes.sandbox.http import Answer, Incoming, json_answer
 
 HOST = "mail.sandbox.example"
@@ -47,6 +48,7 @@ class EmailService(Service):
         self._servers: list[asyncio.Server] = []
         self._told: dict[str, Any] = {}
         self._starting = asyncio.Lock()
+        self._numbers = count(1)
         self.actions = (
             Action(
                 "message",
@@ -121,7 +123,7 @@ class EmailService(Service):
         return int(server.sockets[0].getsockname()[1])
 
     async def _imap(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await ImapSession(reader, writer, self._log_in, self._stage.clock.now).serve()
+        await ImapSession(reader, writer, self._log_in, self._stage.clock.now, self._kept).serve()
 
     def _smtp(
         self, context: ssl.SSLContext | None
@@ -167,11 +169,21 @@ class EmailService(Service):
     def _take(self, sender: str, recipients: list[str], content: bytes) -> bool:
         now = self._stage.clock.now()
         token = self._secrets.get(sender.lower(), sender)
+        subject = Mail(0, content, datetime.fromtimestamp(now, UTC)).field_text("Subject")
         for recipient in recipients:
-            self._stage.note("email", token, "out", sender, recipient, "mail", f"{len(content)} bytes", "", "sent")
+            number = f"mail-{next(self._numbers)}"
+            self._stage.note("email", token, "out", sender, recipient, "mail", subject, number, "sent")
             if recipient.lower() in self._accounts:
                 self._accounts[recipient.lower()].folders["INBOX"].add(content, now, set())
         return not any(recipient.lower().startswith("lost@") for recipient in recipients)
+
+    def _kept(self, account: MailAccount, folder: MailFolder, mail: Mail) -> None:
+        if folder.name != "Drafts":
+            return  # the copy of what was sent, which is shown already
+        token = self._secrets.get(account.address, account.address)
+        number = f"draft-{folder.validity}-{mail.uid}"
+        subject, to = mail.field_text("Subject"), mail.field_text("To")
+        self._stage.note("email", token, "out", account.address, to, "draft", subject, number, "kept")
 
     async def _person_writes(self, given: Mapping[str, str]) -> dict[str, Any]:
         address = self.account(given["token"])["address"]

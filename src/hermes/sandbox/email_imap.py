@@ -22,6 +22,8 @@ class Refused(Exception):
 
 
 LogIn = Callable[[str, str], MailAccount]
+Kept = Callable[[MailAccount, MailFolder, Mail], None]
+"""Told of each message that a client puts into a folder itself."""
 """User and secret → the mailbox. Raises `Refused`."""
 
 
@@ -29,12 +31,18 @@ class ImapSession:
     """One connection."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, log_in: LogIn, now: Callable[[], float]
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        log_in: LogIn,
+        now: Callable[[], float],
+        kept: Kept,
     ) -> None:
         self._reader = reader
         self._writer = writer
         self._log_in = log_in
         self._now = now
+        self._kept = kept
         self._account: MailAccount | None = None
         self._folder: MailFolder | None = None
         self._writable = False
@@ -165,6 +173,8 @@ class ImapSession:
         if not isinstance(content, bytes):
             raise ValueError("no literal")  # noqa: TRY004  (as every other fault in a command: BAD)
         mail = folder.add(content, self._now(), flags)
+        if self._account is not None:
+            self._kept(self._account, folder, mail)
         return f"OK [APPENDUID {folder.validity} {mail.uid}] APPEND done"
 
     def _with_uids(self, name: str, line: list[bytes]) -> str:
