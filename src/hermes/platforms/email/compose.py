@@ -84,7 +84,7 @@ class Parent:
         if not before and len(replied := self.headers.message_ids("in-reply-to")) == 1:
             before = replied
         own = self.message_id
-        thread = list(dict.fromkeys([*before, *([own] if own else [])]))
+        thread = list[str](dict.fromkeys([*before, *([own] if own else [])]))
         return thread if len(thread) <= _MAX_REFERENCES else [thread[0], *thread[1 - _MAX_REFERENCES :]]
 
     def subject(self) -> str:

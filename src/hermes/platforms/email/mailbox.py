@@ -320,7 +320,7 @@ class Mailbox:
         before = self.connection.literals_sent
         try:
             with _answers():
-                answer: bytes = self.connection.append(folder, content, flags)
+                answer = bytes(self.connection.append(folder, content, flags))
         except Lost as lost:
             lost.begun = self.connection.literals_sent > before
             raise

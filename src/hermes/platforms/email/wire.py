@@ -92,7 +92,7 @@ class ImapConnection(IMAPClient):  # type: ignore[misc]  # IMAPClient has no typ
         # IMAPClient logs every line otherwise; mail and passwords are not for logs.
         self._imap.debug = 0
 
-    def _create_IMAP4(self) -> _BoundedImap:  # noqa: N802  (IMAPClient's name)
+    def _create_IMAP4(self) -> _BoundedImap:  # noqa: N802  # pyright: ignore[reportIncompatibleMethodOverride]  # IMAPClient's name and hook
         return _BoundedImap(self._raw, self.host)
 
     def drop(self) -> None:
