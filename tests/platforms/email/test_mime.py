@@ -315,3 +315,20 @@ def test_content_in_pieces_is_the_whole_content(content: bytes, size: int, encod
     assert b"".join(pieces) + decoder.finish() == (
         content if encoding != "quoted-printable" else quopri.decodestring(raw)
     )
+
+
+@pytest.mark.parametrize(
+    "opened", ["<ul><li>x", "<ol><li>x", "<blockquote>x<br>", "<a href=https://a.b/><table><tr><td>x"]
+)
+def test_deep_nesting_does_not_make_the_text_long(opened: str) -> None:
+    short, long = (len(html_to_text(opened * times)) for times in (500, 1500))
+    assert long < 4 * short
+
+
+def test_deeply_hidden_text_stays_hidden() -> None:
+    deep = "<section>" * 300 + "<div>" * 300 + "secret" + "</div>" * 300 + "</section>" * 300
+    assert html_to_text(f"<p>a</p><div hidden>{deep}</div><p>b</p>") == "a\n\nb"
+
+
+def test_long_flowed_paragraphs_are_joined() -> None:
+    assert unflow("> a \n" * 3 + "> b") == "> a a a b"

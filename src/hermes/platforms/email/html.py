@@ -34,6 +34,9 @@ _HIDDEN: Final = re.compile(
     re.IGNORECASE,
 )
 _MAX_LINK: Final = 1000
+_MAX_INDENT: Final = 20
+"""Levels of lists and quotes that are shown. A stranger may nest a hundred thousand; each line would show them all."""
+
 _SPACES: Final = re.compile(r"[ \t\r\n\f\u00a0]+")
 
 
@@ -90,7 +93,7 @@ class _Reader(HTMLParser):
 
     def _open(self, tag: str, given: dict[str, str | None]) -> None:
         if tag == "br":
-            self._pieces.append("\n" + "> " * self._quotes)
+            self._pieces.append("\n" + self._quote())
         elif tag == "img":
             if alt := (given.get("alt") or "").strip():
                 self._pieces.append(f"[{alt}]")
@@ -109,10 +112,10 @@ class _Reader(HTMLParser):
         elif tag == "li":
             number = self._lists[-1] if self._lists else None
             if number is None:
-                self._pieces.append("  " * max(0, len(self._lists) - 1) + "- ")
+                self._pieces.append(self._indent() + "- ")
             else:
                 self._lists[-1] = number + 1
-                self._pieces.append("  " * (len(self._lists) - 1) + f"{number + 1}. ")
+                self._pieces.append(f"{self._indent()}{number + 1}. ")
         elif tag == "hr":
             self._pieces.append("---\n")
         elif tag == "pre":
@@ -120,9 +123,9 @@ class _Reader(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         if self._hidden:
-            if tag in self._hidden:
-                while self._hidden.pop() != tag:
-                    pass
+            # Well-formed, so it ends what began last; looking further down would take long in deep nesting.
+            if self._hidden[-1] == tag:
+                self._hidden.pop()
             return
         if tag == "a" and self._links:
             self._end_link()
@@ -135,6 +138,8 @@ class _Reader(HTMLParser):
 
     def _end_link(self) -> None:
         href, begin = self._links.pop()
+        if self._links:
+            return  # a link in a link: only the outer one is told, so that no text is looked at twice
         shown = "".join(self._pieces[begin:]).strip()
         plain = href.removeprefix("mailto:").removeprefix("tel:")
         if href and plain != shown and href.rstrip("/") != shown.rstrip("/") and len(href) <= _MAX_LINK:
@@ -163,4 +168,10 @@ class _Reader(HTMLParser):
         if self._pieces and (blank or not self._pieces[-1].endswith("\n")):
             self._pieces.append("\n\n" if blank else "\n")
         if self._quotes:
-            self._pieces.append("> " * self._quotes)
+            self._pieces.append(self._quote())
+
+    def _quote(self) -> str:
+        return "> " * min(self._quotes, _MAX_INDENT)
+
+    def _indent(self) -> str:
+        return "  " * min(max(0, len(self._lists) - 1), _MAX_INDENT)

@@ -111,7 +111,7 @@ def _uudecode(content: bytes) -> bytes:
 
 def unflow(text: str) -> str:
     """Join the lines of `format=flowed` (RFC 3676)."""
-    joined: list[str] = []
+    joined: list[list[str]] = []
     open_quote: str | None = None
     for line in text.split("\n"):
         line = line.removesuffix("\r")  # noqa: PLW2901  (the line without its end is the line)
@@ -119,11 +119,11 @@ def unflow(text: str) -> str:
         quote = depth[0] if depth else ""
         rest = line[len(quote) :].removeprefix(" ")
         if open_quote == quote and rest != "-- " and joined:
-            joined[-1] += rest
+            joined[-1].append(rest)
         else:
-            joined.append(f"{quote} {rest}" if quote else rest)
+            joined.append([f"{quote} {rest}" if quote else rest])
         open_quote = quote if rest.endswith(" ") and rest != "-- " else None
-    return "\n".join(joined)
+    return "\n".join("".join(pieces) for pieces in joined)
 
 
 def decode_text(value: bytes | str) -> str:

@@ -19,7 +19,7 @@ MAX_TEXTS: Final = 20
 MAX_CALENDARS: Final = 3
 MAX_CALENDAR_BYTES: Final = 32 * 1024
 _MAX_BODY: Final = 2_000_000
-_TAG: Final = re.compile(r"<[a-z/!][^>]*>", re.IGNORECASE)
+_TAG: Final = re.compile(r"<[a-z/!][^<>]*>", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
