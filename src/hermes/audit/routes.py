@@ -12,6 +12,8 @@ from hermes.errors import InvalidArguments
 from hermes.identity.caller import Caller
 
 _DEFAULT_DAYS = 7
+_MOST_DAYS = 366
+"""No plan keeps a line for longer, and each day of a range is looked up by itself."""
 
 Since = Annotated[date | None, Query(description="First day, UTC; default: seven days up to `until`.")]
 Until = Annotated[date | None, Query(description="Last day, UTC; default: today.")]
@@ -56,14 +58,16 @@ async def audit_page(
     Raises:
         InvalidArguments: the days are the wrong way round, or the cursor is not one of ours.
     """
-    last = until or datetime.now(UTC).date()
+    today = datetime.now(UTC).date()
+    oldest = today - timedelta(days=_MOST_DAYS)
+    last = max(min(until or today, today), oldest)
     first = since or last - timedelta(days=_DEFAULT_DAYS - 1)
-    if first > last:
+    if since is not None and since > (until or today):
         raise InvalidArguments(
             "`since` must not be after `until`.", fields=[{"field": "since", "problem": "must not be after until"}]
         )
     try:
-        page = await trail.page(caller.customer_id, limit=limit, cursor=cursor, since=first, until=last)
+        page = await trail.page(caller.customer_id, limit=limit, cursor=cursor, since=max(first, oldest), until=last)
     except ValueError:
         problem = "must be the next_cursor of the page before"
         raise InvalidArguments(f"`cursor` {problem}.", fields=[{"field": "cursor", "problem": problem}]) from None

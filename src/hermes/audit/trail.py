@@ -90,7 +90,8 @@ class Trail:
             day, number = min(date.fromisoformat(text), until), int(before)
         entries: list[dict[str, Any]] = []
         while day >= since:
-            number = await self._last_number(customer_id, day) if number is None else number - 1
+            last = await self._last_number(customer_id, day)
+            number = last if number is None else min(number - 1, last)
             while number > 0 and len(entries) < limit:
                 lowest = max(number - (limit - len(entries)) + 1, 1)
                 entries += reversed(await self._lines(customer_id, day, lowest, number))

@@ -12,7 +12,9 @@ from hermes.billing.quota import Quotas, month_end, month_of
 from hermes.billing.usage import UsageLedger
 from hermes.identity.caller import Caller
 
-Month = Annotated[str | None, Query(pattern=r"^\d{4}-(0[1-9]|1[0-2])$", description="`YYYY-MM`, UTC; default: now.")]
+Month = Annotated[
+    str | None, Query(pattern=r"^2[0-9]{3}-(0[1-9]|1[0-2])$", description="`YYYY-MM`, UTC; default: now.")
+]
 
 
 class UsageReport(BaseModel):
