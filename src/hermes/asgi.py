@@ -26,6 +26,7 @@ from hermes.observability.health import About, Health
 from hermes.observability.logs import RequestLog
 from hermes.storage.revisions import require_newest_schema
 from hermes.transports import call_routes
+from hermes.transports.body_limit import BodyLimit
 from hermes.transports.guard import Guard
 from hermes.transports.mcp import McpTransport
 from hermes.transports.openapi import Descriptions
@@ -59,7 +60,7 @@ class App:
         json_routes.router.routes.extend(
             [*rest.routes(), *descriptions.routes(), *_health(house).routes(), *webhook.routes()]
         )
-        self.asgi: ASGIApp = RequestLog(FrontDoor([*self._mcp.routes(), *self._sse.routes()], json_routes))
+        self.asgi: ASGIApp = RequestLog(FrontDoor([*self._mcp.routes(), *self._sse.routes()], BodyLimit(json_routes)))
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:

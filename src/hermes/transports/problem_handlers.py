@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hermes.errors import HermesError, Internal, InvalidArguments, NotFound
+from hermes.errors import HermesError, Internal, InvalidArguments, NotFound, PayloadTooLarge
 from hermes.transports.problems import problem
 
 _log = logging.getLogger(__name__)
@@ -65,6 +65,8 @@ async def _http(request: Request, error: Exception) -> Response:
         return problem(NotFound("There is nothing at this address; GET /openapi.json describes every route."))
     if status == 405:
         return problem(InvalidArguments(f"This route does not take {request.method}."), status=405, headers=headers)
+    if status == 413:
+        return problem(PayloadTooLarge("The body is larger than any that is taken here."))
     shown = InvalidArguments("The request cannot be read.") if status < 500 else Internal("Something went wrong here.")
     return problem(shown, status=status, headers=headers)
 
