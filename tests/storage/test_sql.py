@@ -141,6 +141,13 @@ async def test_insert_ignore_does_not_ignore_what_is_no_duplicate(db: Database) 
                 await session.execute(insert_ignore(parts).values(**values))
 
 
+async def test_an_error_says_nothing_of_what_was_to_be_stored(db: Database) -> None:
+    await _put(db, id="a", note="first")
+    with pytest.raises(IntegrityError) as raised:
+        await _put(db, id="a", note="what nobody but its owner may read")
+    assert "owner" not in str(raised.value)
+
+
 async def test_insert_once_says_whether_the_row_is_new(db: Database) -> None:
     async with db.session() as session:
         assert await insert_once(session, things, id="a", name="n")

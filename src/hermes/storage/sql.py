@@ -279,7 +279,12 @@ _json_dumps = partial(json.dumps, ensure_ascii=False)
 
 def _sqlite_engine(url: URL, pool_size: int, migrating: bool) -> AsyncEngine:
     engine = create_async_engine(
-        url, json_serializer=_json_dumps, pool_size=pool_size, max_overflow=0, pool_timeout=_BUSY_SECONDS
+        url,
+        json_serializer=_json_dumps,
+        hide_parameters=True,  # an error's text goes to the log; what was to be stored does not
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=_BUSY_SECONDS,
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -308,6 +313,7 @@ def _mysql_engine(url: URL, pool_size: int) -> AsyncEngine:
     return create_async_engine(
         url,
         json_serializer=_json_dumps,
+        hide_parameters=True,
         isolation_level="READ COMMITTED",
         pool_size=pool_size,
         max_overflow=pool_size,
