@@ -16,7 +16,7 @@ def retry_after(headers: Mapping[str, str], *, now: datetime | None = None) -> f
         return float(value[:9])
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
