@@ -107,7 +107,8 @@ async def test_every_tool_works_there(town: Town) -> None:
     assert (await town.run("read_message", id=draft["id"]))["draft"] is True
     counted = {item["name"]: item["messages"] for item in (await town.run("list_folders", counts=True))["folders"]}
     assert (counted["INBOX"], counted["Sent"], counted["Drafts"]) == (2, 1, 1)
-    assert [message.peer for message in town.sandbox.recorder.messages("email")] == ["Demo@sandbox.example"]
+    shown = [(message.kind, message.peer, message.text) for message in town.sandbox.recorder.messages("email")]
+    assert shown == [("draft", "", "s"), ("mail", "Demo@sandbox.example", "Re: Welcome")]
 
 
 @pytest.mark.parametrize(
