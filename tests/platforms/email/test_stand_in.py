@@ -160,7 +160,11 @@ async def test_magic_passwords(town: Town, word: str, kind: type[HermesError]) -
 
 @pytest.mark.parametrize(
     ("to", "kind"),
-    [("nobody@example.com", PlatformRejected), ("full@example.com", PlatformRejected), ("lost@example.com", OutcomeUnknown)],
+    [
+        ("nobody@example.com", PlatformRejected),
+        ("full@example.com", PlatformRejected),
+        ("lost@example.com", OutcomeUnknown),
+    ],
 )
 async def test_magic_recipients(town: Town, to: str, kind: type[HermesError]) -> None:
     with pytest.raises(kind) as caught:
