@@ -226,6 +226,7 @@ async def test_urls_that_are_refused(url: str) -> None:
         with pytest.raises(InvalidArguments) as caught:
             await attempt
         assert caught.value.data["fields"][0]["field"] == "photo"
+        assert caught.value.nothing_sent
         assert caught.value.__context__ is None
 
 

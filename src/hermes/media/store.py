@@ -257,7 +257,9 @@ class MediaStore:
             if answer.status != 200:
                 problem = f"the address answered {answer.status} instead of a file"
                 raise InvalidArguments(
-                    f"`{name}` cannot be used: {problem}.", fields=[{"field": name, "problem": problem}]
+                    f"`{name}` cannot be used: {problem}.",
+                    fields=[{"field": name, "problem": problem}],
+                    nothing_sent=True,
                 )
             async for piece in answer.content:
                 await writer.write(piece)

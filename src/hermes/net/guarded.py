@@ -1,8 +1,7 @@
 """The HTTP client for URLs that customers or clients gave us: it reaches the public internet only.
 
 A host name is resolved once, every address it has must be public, and the connection goes to just these addresses; so
-a second answer of the name server changes nothing. Redirects are followed for streams only, each address
-checked like the first, and answers are not decompressed.
+a second answer of the name server changes nothing. Redirects are not followed, and answers are not decompressed.
 """
 
 from __future__ import annotations
@@ -203,9 +202,7 @@ class GuardedClient:
         async with _session(addresses) as session, await _head(session, target, name, until) as answer:
             if answer.status in _REDIRECTS:
                 problem = "it redirects; give the address that it leads to"
-                raise InvalidArguments(
-                    f"`{name}` cannot be used: {problem}.", fields=[{"field": name, "problem": problem}]
-                )
+                raise _refused(name, problem)
             pieces = _pieces(answer, name, max_bytes, deadline, idle_seconds)
             yield GuardedStream(answer.status, answer.content_type.lower(), pieces)
 
@@ -218,7 +215,7 @@ class GuardedClient:
             problem = str(error)
         except OSError:
             problem = _NOT_PUBLIC
-        raise InvalidArguments(f"`{name}` cannot be used: {problem}.", fields=[{"field": name, "problem": problem}])
+        raise _refused(name, problem)
 
     def _parse(self, url: str) -> URL:
         parsed = _url(url)
@@ -344,6 +341,13 @@ def _session(addresses: Sequence[str]) -> aiohttp.ClientSession:
         headers={"User-Agent": "squaremcp-hermes", "Accept-Encoding": "identity"},
         auto_decompress=False,
         trust_env=False,
+    )
+
+
+def _refused(name: str, problem: str) -> InvalidArguments:
+    # A URL is looked at before its platform is sent anything, so the client's idempotency key stays free.
+    return InvalidArguments(
+        f"`{name}` cannot be used: {problem}.", fields=[{"field": name, "problem": problem}], nothing_sent=True
     )
 
 
