@@ -2,8 +2,9 @@
 
 What is left to do is what stands in the rows themselves (`key_id`), so a rotation that was stopped goes on where it
 was. Each row is changed only if it still has the version that was read: a credential that is linked meanwhile is newer
-than what was re-encrypted, and wins. Other sealed values (first answers of idempotency keys) are not rotated: they are
-gone after 24 hours, so an old key stays in CREDENTIAL_ENCRYPTION_KEYS_OLD that long.
+than what was re-encrypted, and wins. Other sealed values (first answers of idempotency keys, keys of kept media, what
+long calls have done and given) are not rotated: they are gone a day after they were of use, so an old key stays in
+CREDENTIAL_ENCRYPTION_KEYS_OLD for two days.
 """
 
 from __future__ import annotations
