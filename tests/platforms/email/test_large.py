@@ -35,7 +35,7 @@ async def test_a_mailbox_of_20000_messages(mail: Bench, user: str, make_account:
         assert found["total"] == total
         assert len(found["messages"]) == min(50, total)
         assert time.process_time() - cpu < 1
-        assert time.perf_counter() - began < 10
+        assert time.perf_counter() - began < 60
     listed = await mail.run(account, "list_folders", counts=True)
     assert next(item for item in listed["folders"] if item["name"] == "INBOX")["messages"] == COUNT
     scanned = await mail.run(account, "search_messages", has_attachment=True)
