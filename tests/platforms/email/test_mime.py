@@ -332,3 +332,12 @@ def test_deeply_hidden_text_stays_hidden() -> None:
 
 def test_long_flowed_paragraphs_are_joined() -> None:
     assert unflow("> a \n" * 3 + "> b") == "> a a a b"
+
+
+@pytest.mark.parametrize("read", [html_to_text, safe_html])
+def test_html_is_read_as_deep_as_people_write(read: Any) -> None:
+    assert "kept" in read("<div>" * 900 + "kept" + "</div>" * 900 + "<p><br><td>" * 3000)
+    assert "kept" in read("<div><b>x</b></div>" * 3000 + "kept")
+    cut = read("kept" + "<div>x" * 100_000)
+    assert "kept" in cut
+    assert cut.count("x") <= 1000

@@ -33,6 +33,15 @@ _HIDDEN: Final = re.compile(
     r"|opacity\s*:\s*0(?![.\d]*[1-9])",
     re.IGNORECASE,
 )
+_MAX_DEPTH: Final = 1000
+"""Levels that are read: parsing takes the square of them, and no letter that a person wrote has a tenth."""
+
+_TAG: Final = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)")
+_SELF_ENDING: Final = _VOID | {
+    *("p", "li", "td", "th", "tr", "dd", "dt", "thead", "tbody", "tfoot", "option", "meta", "link", "input", "base")
+}
+"""Elements without an end tag, or that the next of their kind ends: sloppy letters open them and never close them."""
+
 _MAX_LINK: Final = 1000
 _MAX_INDENT: Final = 20
 """Levels of lists and quotes that are shown. A stranger may nest a hundred thousand; each line would show them all."""
@@ -43,7 +52,7 @@ _SPACES: Final = re.compile(r"[ \t\r\n\f\u00a0]+")
 def html_to_text(html: str) -> str:
     """What a person would see, as lines of text; links follow their words in brackets. Hidden text is left out."""
     clean = nh3.clean(
-        html[:MAX_HTML],
+        _bounded(html),
         tags=_KEPT,
         clean_content_tags=_DROPPED - _KEPT,
         attributes={"*": {"style", "hidden"}, "a": {"href"}, "img": {"alt"}},
@@ -60,7 +69,18 @@ def safe_html(html: str) -> str:
     """The HTML without scripts, styles, forms and remote pictures."""
     tags = set(nh3.ALLOWED_TAGS) - {"map", "area"}
     attributes = {tag: set(names) for tag, names in nh3.ALLOWED_ATTRIBUTES.items()} | {"img": {"alt"}}
-    return nh3.clean(html[:MAX_HTML], tags=tags, attributes=attributes, url_schemes={"http", "https", "mailto", "tel"})
+    return nh3.clean(_bounded(html), tags=tags, attributes=attributes, url_schemes={"http", "https", "mailto", "tel"})
+
+
+def _bounded(html: str) -> str:
+    """The HTML up to where it is too long or nested too deeply."""
+    depth = 0
+    for tag in _TAG.finditer(html, 0, MAX_HTML):
+        if tag[2].lower() not in _SELF_ENDING:
+            depth = max(0, depth - 1) if tag[1] else depth + 1
+            if depth > _MAX_DEPTH:
+                return html[: tag.start()]
+    return html[:MAX_HTML]
 
 
 class _Reader(HTMLParser):
