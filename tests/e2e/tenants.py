@@ -19,7 +19,7 @@ from typing import Any
 import aiohttp
 
 IDENTIFIER = re.compile(
-    r"mk\d{4}x[0-9a-f]{8}|(?:cus|key)_[0-9a-z]{26}|call_[0-9a-f]{32}|lab\d{4}"
+    r"mk\d{4}x[0-9a-f]{8}|(?:cus|key|media)_[0-9a-z]{26}|call_[0-9a-f]{32}|lab\d{4}"
     r"|(?<!\d)(?:8800\d{5}|8811\d{5}|4400\d{5}|77700\d{5}|77800\d{5})(?!\d)"
 )
 DOORS = ("modern", "legacy", "batch", "sse", "rest")
@@ -50,6 +50,7 @@ class Tenant:
     connects: int = 0
     keys: list[str] = field(default_factory=list)
     wamid: str = ""
+    file: str = ""
     stream: Any = None
 
     def __post_init__(self) -> None:

@@ -177,6 +177,14 @@ class Town(Doors):
             assert (await self.get(tenant, f"/api/api-keys/{made['id']}"))["name"] == tenant.mark
             await self.send(tenant, "DELETE", f"/api/api-keys/{made['id']}", None, 204)
 
+    async def do_keep_a_file(self, tenant: Tenant, _rng: random.Random) -> None:
+        if not tenant.file:
+            tenant.file = (await self.send(tenant, "PUT", "/api/media?filename=a.txt", tenant.mark, 201))["handle"]
+        assert (await self.get(tenant, f"/api/media/{tenant.file}"))["handle"] == tenant.file
+        assert await self.get(tenant, f"/api/media/{tenant.file}/content") == tenant.mark
+        spare = (await self.send(tenant, "PUT", "/api/media?filename=b.txt", tenant.mark, 201))["handle"]
+        await self.send(tenant, "DELETE", f"/api/media/{spare}", None, 204)
+
     async def do_connect_again(self, tenant: Tenant, _rng: random.Random) -> None:
         await self._connect(tenant, "whatsapp", number(tenant.phone, tenant.business, tenant.wa_token))
 
@@ -200,6 +208,13 @@ class Town(Doors):
         for known in (other.key_id, "key_"):
             cursor = base64.urlsafe_b64encode(known.encode()).decode().rstrip("=")
             await self.get(tenant, f"/api/api-keys?cursor={cursor}&revoked=true&customer_id={other.id}")
+
+    async def try_files(self, tenant: Tenant, rng: random.Random) -> None:
+        other = self._neighbour(tenant, rng)
+        if other.file:
+            await self.get(tenant, f"/api/media/{other.file}", 404)
+            await self.get(tenant, f"/api/media/{other.file}/content", 404)
+            await self.send(tenant, "DELETE", f"/api/media/{other.file}", None, 404)
 
     async def try_operators_routes(self, tenant: Tenant, rng: random.Random) -> None:
         other = self._neighbour(tenant, rng)
