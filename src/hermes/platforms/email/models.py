@@ -24,7 +24,7 @@ class SpecialFolders(EmailModel):
     trash: str | None = None
     junk: str | None = None
     archive: str | None = None
-    all: str | None = Field(None, description="All mail, in every folder (Gmail)")
+    all: str | None = Field(default=None, description="All mail, in every folder (Gmail)")
 
 
 class Quota(EmailModel):
@@ -49,8 +49,10 @@ class Profile(EmailModel):
 
 class Folder(EmailModel):
     name: str
-    delimiter: str | None = Field(None, description="Between the levels of names")
-    special_use: str | None = Field(None, description="drafts, sent, trash, junk, archive, all, flagged or important")
+    delimiter: str | None = Field(default=None, description="Between the levels of names")
+    special_use: str | None = Field(
+        default=None, description="drafts, sent, trash, junk, archive, all, flagged or important"
+    )
     selectable: bool = True
     messages: int | None = None
     unread: int | None = None
@@ -58,21 +60,21 @@ class Folder(EmailModel):
 
 class Folders(EmailModel):
     folders: list[Folder]
-    truncated: bool = Field(False, description="There are more folders than are listed")
+    truncated: bool = Field(default=False, description="There are more folders than are listed")
 
 
 class MessageSummary(EmailModel):
     """One message in a list."""
 
     id: str = Field(description="For email_read_message and replies")
-    thread_id: str | None = Field(None, description="The conversation; email_search_messages takes it")
-    message_id: str | None = Field(None, description="The Message-ID header field")
-    sender: Person | None = Field(None, serialization_alias="from")
+    thread_id: str | None = Field(default=None, description="The conversation; email_search_messages takes it")
+    message_id: str | None = Field(default=None, description="The Message-ID header field")
+    sender: Person | None = Field(default=None, serialization_alias="from")
     to: list[Person] = Field(default_factory=list)
     cc: list[Person] = Field(default_factory=list)
     subject: str | None = None
-    date: datetime | None = Field(None, description="As the sender says")
-    received: datetime | None = Field(None, description="When the server got it")
+    date: datetime | None = Field(default=None, description="As the sender says")
+    received: datetime | None = Field(default=None, description="When the server got it")
     size: int = 0
     unread: bool = False
     flagged: bool = False
@@ -86,9 +88,9 @@ class SearchResult(EmailModel):
 
     folder: str
     messages: list[MessageSummary]
-    total: int | None = Field(None, description="How many the server found, if that is what was asked")
+    total: int | None = Field(default=None, description="How many the server found, if that is what was asked")
     next_cursor: str | None = None
-    partial: bool = Field(False, description="Not everything could be looked through; `note` says why")
+    partial: bool = Field(default=False, description="Not everything could be looked through; `note` says why")
     note: str | None = None
 
 
@@ -97,9 +99,9 @@ class Attachment(EmailModel):
     filename: str | None = None
     content_type: str
     size: int = Field(description="In bytes, about")
-    inline: bool = Field(False, description="Shown inside the text")
+    inline: bool = Field(default=False, description="Shown inside the text")
     content_id: str | None = None
-    media: str | None = Field(None, description="The fetched file's handle, kept for 24 hours")
+    media: str | None = Field(default=None, description="The fetched file's handle, kept for 24 hours")
 
 
 class Message(EmailModel):
@@ -111,7 +113,7 @@ class Message(EmailModel):
     message_id: str | None = None
     in_reply_to: str | None = None
     references: list[str] = Field(default_factory=list)
-    sender: Person | None = Field(None, serialization_alias="from")
+    sender: Person | None = Field(default=None, serialization_alias="from")
     reply_to: list[Person] = Field(default_factory=list)
     to: list[Person] = Field(default_factory=list)
     cc: list[Person] = Field(default_factory=list)
@@ -128,7 +130,7 @@ class Message(EmailModel):
     format: str = Field(description="text or html")
     body: str
     body_chars: int = Field(description="Characters of the whole body")
-    truncated: bool = Field(False, description="There is more: read on with a larger offset")
+    truncated: bool = Field(default=False, description="There is more: read on with a larger offset")
     attachments: list[Attachment] = Field(default_factory=list)
     calendars: list[str] = Field(default_factory=list, description="Invitations, as iCalendar")
 
@@ -145,11 +147,11 @@ class SentEmail(EmailModel):
     message_id: str
     accepted: list[str]
     refused: list[Refused] = Field(default_factory=list, description="Recipients that will not get it")
-    filed_in: str | None = Field(None, description="The folder with the copy")
+    filed_in: str | None = Field(default=None, description="The folder with the copy")
     note: str | None = None
 
 
 class SavedDraft(EmailModel):
-    id: str | None = Field(None, description="For email_read_message, if the server tells")
+    id: str | None = Field(default=None, description="For email_read_message, if the server tells")
     message_id: str
     folder: str
