@@ -254,6 +254,12 @@ async def test_soak(
         "tools": len({attempt.tool.name for attempt in load.attempts}),
         "sent": Counter(message["platform"] for message in platforms.sent.values()),
         "answers": Counter(answer.code for attempt in load.attempts for answer in attempt.answers),
+        "refused": Counter(
+            f"{one.tool.name}: {answer.data['message'][:150]}"
+            for one in load.attempts
+            for answer in one.answers
+            if answer.code == "invalid_arguments"
+        ),
         "requests": await platforms.requests(),
         "slowest": [f"{one.seconds:.1f} s: {one.tool.name} {one.door} {sorted(one.codes)}" for one in slowest[:5]],
     }
