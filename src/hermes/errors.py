@@ -2,6 +2,7 @@
 
     HermesError
     ├── InvalidArguments       400  what the caller sent does not fit
+    │   └── Unfetchable        400  nothing came from a URL that was given
     ├── NotAuthenticated       401  nobody, or a key we do not know
     ├── InsufficientScope      403  an OAuth caller could get it by asking for more
     ├── NotGranted             403  the key or the plan does not reach it
@@ -81,6 +82,10 @@ class InvalidArguments(HermesError):
 
     code = "invalid_arguments"
     status = 400
+
+
+class Unfetchable(InvalidArguments):
+    """Nothing came from a URL to us. Whether others could fetch it is not known."""
 
 
 class NotAuthenticated(HermesError):

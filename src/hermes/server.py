@@ -22,7 +22,7 @@ from hermes.asgi import App
 from hermes.sandbox.app import build_sandbox
 from hermes.sandbox.options import SandboxOptions
 from hermes.sandbox.server import RunningSandbox
-from hermes.settings import Settings, local_url
+from hermes.settings import Settings, SettingsError, local_url
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +62,10 @@ async def serve(settings: Settings, options: ServeOptions, welcome: Callable[[Ho
             port = listening.getsockname()[1]
             own = {} if settings.environ.get("PUBLIC_URL") else {"public_url": local_url(port)}
             settings = settings.model_copy(update={"port": port, **own})
+        if options.sandbox and not settings.embedded:
+            raise SettingsError(
+                "--sandbox keeps its own data apart from real accounts: unset DATABASE_URL and REDIS_URL to use it."
+            )
         sandbox = await _start_sandbox(settings, options, stack) if options.sandbox else None
         house = await stack.enter_async_context(open_house(settings, holder="server", sandbox=sandbox))
         if options.jobs:

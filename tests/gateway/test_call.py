@@ -440,3 +440,18 @@ def test_grants_are_read_and_written_apart() -> None:
     grants = Grants.parse(["toy:read"])
     assert grants.allow("toy", "read")
     assert not grants.allow("toy", "write")
+
+
+async def test_refused_calls_leave_a_bounded_number_of_lines(house, options, monkeypatch) -> None:
+    monkeypatch.setattr("hermes.gateway.admission.REFUSALS_PER_MINUTE", 5)
+    caller, other = await house.customer(), await house.customer()
+    for _ in range(20):
+        with pytest.raises(UnknownTool):
+            await house.gateway.call(caller, "toy_fly", {"x" * 60: "y" * 500}, options())
+    with pytest.raises(UnknownTool):
+        await house.gateway.call(other, "toy_fly", {}, options())
+    await house.gateway.call(caller, "toy_read", {"text": "x"}, options())
+    lines = await house.lines(caller)
+    assert [line["outcome"] for line in lines] == ["success"] + ["denied"] * 5
+    assert lines[-1]["arguments"] == {}
+    assert len(await house.lines(other)) == 1

@@ -15,10 +15,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hermes.crypto import Keyring
-from hermes.errors import HermesError, Internal, InvalidArguments, NotFound, PayloadTooLarge, PlatformUnavailable
+from hermes.errors import (
+    HermesError,
+    Internal,
+    InvalidArguments,
+    NotFound,
+    PayloadTooLarge,
+    PlatformUnavailable,
+    RateLimited,
+)
 from hermes.media.rules import check_rules
 from hermes.media.sealed import CHUNK
-from hermes.media.store import MediaStore
+from hermes.media.store import FILES_AT_ONCE, MediaStore
 from hermes.platforms.ports import MediaFile, MediaRules
 
 pytestmark = pytest.mark.storage
@@ -259,3 +267,26 @@ async def test_a_large_file_passes_in_little_memory(media) -> None:
 def peak() -> int:
     """The most memory that this process has had, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+async def test_a_customer_has_a_bounded_number_of_files_under_way(media) -> None:
+    began, go = asyncio.Semaphore(0), asyncio.Event()
+
+    async def slow():
+        began.release()
+        await go.wait()
+        yield media.jpeg()
+
+    def put(customer: str):
+        return asyncio.create_task(media.store.take(customer, slow(), filename="a.jpg", content_type="image/jpeg"))
+
+    tasks = [put("cus_a") for _ in range(FILES_AT_ONCE)]
+    for _ in tasks:
+        await began.acquire()
+    with pytest.raises(RateLimited):
+        await put("cus_a")
+    other = put("cus_b")
+    await began.acquire()
+    go.set()
+    await asyncio.gather(*tasks, other)
+    await media.store.take("cus_a", slow(), filename="b.jpg", content_type="image/jpeg")

@@ -13,7 +13,7 @@ import jsonschema
 import orjson
 import pytest
 
-from hermes.errors import HermesError, NotFound, OutcomeUnknown
+from hermes.errors import HermesError, NotFound, OutcomeUnknown, Unfetchable
 from hermes.media.rules import check_rules
 from hermes.net.upstream import BoundUpstream, Upstream
 from hermes.platforms.base import Account, ApiContext, Effect, Platform, ToolContext
@@ -89,7 +89,8 @@ class FakeMedia:
     @asynccontextmanager
     async def open(self, customer_id: str, source: str, rules: MediaRules, *, field: str) -> AsyncIterator[FakeFile]:
         if source not in self.files:
-            raise NotFound(f"`{field}` names no file that is kept here")
+            kind = Unfetchable if source.startswith("https://") else NotFound
+            raise kind(f"`{field}` names no file that is kept here")
         check_rules(self.files[source], rules, field)
         yield self.files[source]
 

@@ -20,6 +20,8 @@ from hermes.identity.callers import version_key
 from hermes.platforms.base import RateLimit
 
 IDEMPOTENCY_SECONDS = 24 * 3600
+REFUSALS_PER_MINUTE = 600
+"""Lines that refused calls of one customer may leave in a minute; further ones are refused as well, without a line."""
 _GRACE_SECONDS = 30.0
 _SEQUENCE_EXTRA_DAYS = 5
 
@@ -187,6 +189,8 @@ class Admissions:
             "idempotency_state": idempotency,
             "answer": answer,
             "idempotency_seconds": IDEMPOTENCY_SECONDS,
+            "refusals_key": _rate_key(call.customer_id, "refusals"),
+            "refusals_per_minute": REFUSALS_PER_MINUTE if outcome == "denied" else 0,
         }
         before = await SETTLE(self._redis, (), (orjson.dumps(given),))
         return not before or _outcome(before) == outcome

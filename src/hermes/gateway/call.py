@@ -213,7 +213,7 @@ class Gateway:
             "caller": {"kind": caller.kind, "id": caller.key_id, "client": options.client},
             "tool": shown,
             "account": None,
-            "arguments": redact_arguments(arguments, tool.redactions if tool else {}),
+            "arguments": redact_arguments(arguments, tool.redactions) if tool else {},
             "request_id": options.request_id,
         }
         return Call(

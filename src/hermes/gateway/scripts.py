@@ -84,6 +84,13 @@ local pending_key, pending_index, sequence_key, line_index = unpack(call.keys, 1
 local usage_stream, quota_key, idempotency_key = unpack(call.keys, 5, 7)
 local line_prefix, usage = call.line_prefix, call.usage
 
+if call.refusals_per_minute > 0 then
+  -- Refused calls cost their caller nothing, so their lines are bounded; what is over the bound is only counted.
+  local refused = redis.call('INCR', call.refusals_key)
+  if refused == 1 then redis.call('EXPIRE', call.refusals_key, 60) end
+  if refused > call.refusals_per_minute then return '' end
+end
+
 local was_pending = redis.call('DEL', pending_key) == 1
 redis.call('ZREM', pending_index, call.pending_member)
 local counted = quota_key ~= '' and redis.call('EXISTS', quota_key) == 1
@@ -133,5 +140,6 @@ return ''
 """Takes one JSON object. `keys`: pending, pending index, line sequence, line index, usage stream, quota ('' when not
 counted), idempotency (''). `id`, `pending_member` of the index, `line` (the audit line), `line_prefix`, `line_seconds`
 and `sequence_seconds` (how long they are kept), `usage` (the row, '' = not charged), `idempotency_state` (`done`,
-`free`, `unknown`), `answer` (sealed), `idempotency_seconds`.
+`free`, `unknown`), `answer` (sealed), `idempotency_seconds`, `refusals_key` and `refusals_per_minute` (0: it was not
+refused; at most so many lines of refused calls are written in a minute).
 Returns '' when it settled the call, and the line that was there when the call had been settled before."""

@@ -6,8 +6,9 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from io import BufferedReader
@@ -20,7 +21,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hermes.crypto import Keyring, Undecryptable
-from hermes.errors import Internal, InvalidArguments, NotFound, PayloadTooLarge
+from hermes.errors import Internal, NotFound, PayloadTooLarge, RateLimited, Unfetchable
 from hermes.identity.ids import new_id
 from hermes.media.content import Found, examine
 from hermes.media.models import MediaRow
@@ -38,7 +39,11 @@ HANDLE_PREFIX: Final = "media_"
 LIFETIME: Final = timedelta(hours=24)
 MOST_KEPT: Final = 64 * 1024 * MEBIBYTE
 _FETCH_SECONDS: Final = 1800.0
+FILES_AT_ONCE: Final = 8
+"""Files that one customer may have under way at once, in each process."""
+
 _KEY_BYTES: Final = 32
+_TURN_SECONDS: Final = 5.0
 _FETCHED: Final = "fetched"
 """The folder of files that belong to a call under way and to no row. No customer's id looks like it."""
 
@@ -115,6 +120,7 @@ class MediaStore:
         self._folder = folder
         self._now = now
         self._most_kept = most_kept
+        self._under_way: Counter[str] = Counter()
         self._examining = asyncio.Semaphore(examinations)
 
     def open(
@@ -135,12 +141,13 @@ class MediaStore:
             check_rules(opened, rules, name)
             yield opened
             return
-        writer, cipher, path = self._new_file(customer_id, new_id(_FETCHED), os.urandom(_KEY_BYTES), _FETCHED)
-        try:
-            found = await self._fetch(source, rules, name, writer, cipher, path)
-            yield _opened(found, writer, _name_of(source), SealedReader(path, cipher, writer.size))
-        finally:
-            await writer.abandon()
+        with self._turn(customer_id):
+            writer, cipher, path = self._new_file(customer_id, new_id(_FETCHED), os.urandom(_KEY_BYTES), _FETCHED)
+            try:
+                found = await self._fetch(source, rules, name, writer, cipher, path)
+                yield _opened(found, writer, _name_of(source), SealedReader(path, cipher, writer.size))
+            finally:
+                await writer.abandon()
 
     async def hold(self, customer_id: str, source: str, rules: MediaRules, *, field: str) -> str:
         """See `hermes.platforms.ports.Media.hold`."""
@@ -148,13 +155,14 @@ class MediaStore:
             async with self._open(customer_id, source, rules, field):
                 return source
         media_id, key = new_id("media"), os.urandom(_KEY_BYTES)
-        writer, cipher, path = self._new_file(customer_id, media_id, key, customer_id)
-        try:
-            found = await self._fetch(source, rules, field, writer, cipher, path)
-            await self._record(customer_id, media_id, key, found, writer, _name_of(source), None)
-        except BaseException:
-            await writer.abandon()
-            raise
+        with self._turn(customer_id):
+            writer, cipher, path = self._new_file(customer_id, media_id, key, customer_id)
+            try:
+                found = await self._fetch(source, rules, field, writer, cipher, path)
+                await self._record(customer_id, media_id, key, found, writer, _name_of(source), None)
+            except BaseException:
+                await writer.abandon()
+                raise
         return media_id
 
     async def keep(self, customer_id: str, content: AsyncIterator[bytes], *, filename: str, content_type: str) -> str:
@@ -181,20 +189,24 @@ class MediaStore:
 
         Raises:
             PayloadTooLarge: one of the two is exceeded; nothing is kept.
+            RateLimited: the customer has too many files under way at this moment.
             InvalidArguments: it is said to be a photo or video and is none that can be read.
         """
         media_id, key = new_id("media"), os.urandom(_KEY_BYTES)
-        writer, cipher, path = self._new_file(customer_id, media_id, key, customer_id)
-        try:
-            async for piece in content:
-                _refuse_longer(writer.size + len(piece), max_bytes)
-                await writer.write(piece)
-            await writer.finish()
-            found = await self._examine(SealedReader(path, cipher, writer.size), content_type, "file")
-            return await self._record(customer_id, media_id, key, found, writer, filename, max_total)
-        except BaseException:
-            await writer.abandon()
-            raise
+        async with self._database.reading() as session:
+            await self._refuse_more(session, customer_id, 1, max_total or self._most_kept)
+        with self._turn(customer_id):
+            writer, cipher, path = self._new_file(customer_id, media_id, key, customer_id)
+            try:
+                async for piece in content:
+                    _refuse_longer(writer.size + len(piece), max_bytes)
+                    await writer.write(piece)
+                await writer.finish()
+                found = await self._examine(SealedReader(path, cipher, writer.size), content_type, "file")
+                return await self._record(customer_id, media_id, key, found, writer, filename, max_total)
+            except BaseException:
+                await writer.abandon()
+                raise
 
     async def describe(self, customer_id: str, handle: str) -> KeptMedia:
         """What is known of the customer's file.
@@ -256,7 +268,7 @@ class MediaStore:
         async with self._guarded.stream(url, name=name, max_bytes=rules.max_bytes, seconds=_FETCH_SECONDS) as answer:
             if answer.status != 200:
                 problem = f"the address answered {answer.status} instead of a file"
-                raise InvalidArguments(
+                raise Unfetchable(
                     f"`{name}` cannot be used: {problem}.",
                     fields=[{"field": name, "problem": problem}],
                     nothing_sent=True,
@@ -273,6 +285,24 @@ class MediaStore:
     async def _examine(self, reader: SealedReader, said: str, name: str) -> Found:
         async with self._examining:
             return await asyncio.to_thread(examine, BufferedReader(SealedStream(reader)), reader.size, said, name)
+
+    @contextmanager
+    def _turn(self, customer_id: str) -> Iterator[None]:
+        """One of the files that a customer may have under way at once: until it is recorded, nothing counts it."""
+        if self._under_way[customer_id] >= FILES_AT_ONCE:
+            raise RateLimited(
+                f"{FILES_AT_ONCE} files of yours are on their way at once, the most there can be; wait for one to end.",
+                retry_after=_TURN_SECONDS,
+                limited_by="plan",
+                nothing_sent=True,
+            )
+        self._under_way[customer_id] += 1
+        try:
+            yield
+        finally:
+            self._under_way[customer_id] -= 1
+            if not self._under_way[customer_id]:
+                del self._under_way[customer_id]
 
     async def _record(
         self,

@@ -18,7 +18,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import AddrInfoType
 from yarl import URL
 
-from hermes.errors import HermesError, InvalidArguments, PayloadTooLarge, PlatformUnavailable
+from hermes.errors import HermesError, InvalidArguments, PayloadTooLarge, PlatformUnavailable, Unfetchable
 from hermes.net.addresses import is_public, parse_host
 from hermes.net.answers import read_body
 from hermes.net.bodies import MEBIBYTE
@@ -202,7 +202,7 @@ class GuardedClient:
         async with _session(addresses) as session, await _head(session, target, name, until) as answer:
             if answer.status in _REDIRECTS:
                 problem = "it redirects; give the address that it leads to"
-                raise _refused(name, problem)
+                raise _refused(name, problem, Unfetchable)
             pieces = _pieces(answer, name, max_bytes, deadline, idle_seconds)
             yield GuardedStream(answer.status, answer.content_type.lower(), pieces)
 
@@ -214,7 +214,8 @@ class GuardedClient:
         except ValueError as error:
             problem = str(error)
         except OSError:
-            problem = _NOT_PUBLIC
+            # In the same words, so that nobody learns which names there are inside.
+            raise _refused(name, _NOT_PUBLIC, Unfetchable) from None
         raise _refused(name, problem)
 
     def _parse(self, url: str) -> URL:
@@ -344,11 +345,9 @@ def _session(addresses: Sequence[str]) -> aiohttp.ClientSession:
     )
 
 
-def _refused(name: str, problem: str) -> InvalidArguments:
+def _refused(name: str, problem: str, kind: type[InvalidArguments] = InvalidArguments) -> InvalidArguments:
     # A URL is looked at before its platform is sent anything, so the client's idempotency key stays free.
-    return InvalidArguments(
-        f"`{name}` cannot be used: {problem}.", fields=[{"field": name, "problem": problem}], nothing_sent=True
-    )
+    return kind(f"`{name}` cannot be used: {problem}.", fields=[{"field": name, "problem": problem}], nothing_sent=True)
 
 
 def _too_large(name: str, max_bytes: int) -> PayloadTooLarge:

@@ -35,7 +35,7 @@ from hermes.transports.mcp_front import MAX_BODY
 from hermes.transports.sse_mailbox import Address, Letter, Mailbox
 from hermes.transports.sse_stream import SseStream
 
-STREAMS_PER_CUSTOMER: Final = 100
+STREAMS_PER_CUSTOMER: Final = 32
 _SESSION_ID_LENGTH: Final = 32
 
 

@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 TTL_SECONDS: Final = 30
 """How long a stream is believed to have a holder after the holder was last heard of."""
 
-INBOX_LENGTH: Final = 64
+INBOX_LENGTH: Final = 16
 
 Posted = Literal["accepted", "unknown", "full"]
 

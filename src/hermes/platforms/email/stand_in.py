@@ -5,19 +5,19 @@ Only `--sandbox` puts this in place of the real way (`hermes.sandbox_mode`); no 
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
-from typing import Any
+from typing import Any, Final
 
-import aiohttp
-
-from hermes.errors import PlatformUnavailable
+from hermes.errors import HermesError, PlatformUnavailable
+from hermes.net.upstream import Upstream
 from hermes.platforms.base import ApiContext
 from hermes.platforms.email.api import EmailApi, Opener
 from hermes.platforms.email.credentials import EmailCredentials
 from hermes.platforms.email.network import Endpoint, Network, tcp_connect
 
-_SECONDS = aiohttp.ClientTimeout(total=10)
+_SECONDS: Final = 10.0
 
 
 class SandboxNetwork(Network):
@@ -38,7 +38,7 @@ class SandboxNetwork(Network):
             if not self._ports:
                 await self._ask()
             return await tcp_connect("127.0.0.1", int(self._ports[str(endpoint.port)]))
-        except (aiohttp.ClientError, OSError, ValueError, KeyError) as error:
+        except (HermesError, OSError, ValueError, KeyError) as error:
             self._ports = {}
             reason = type(error).__name__
         raise PlatformUnavailable(
@@ -46,11 +46,12 @@ class SandboxNetwork(Network):
         )
 
     async def _ask(self) -> None:
-        async with (
-            aiohttp.ClientSession(timeout=_SECONDS, trust_env=False) as session,
-            session.get(f"{self._origin}/email/servers", allow_redirects=False) as answer,
-        ):
-            told = await answer.json()
+        upstream = Upstream()
+        try:
+            http = upstream.bind("Email", False, asyncio.get_running_loop().time() + _SECONDS)
+            told = (await http.request("GET", f"{self._origin}/email/servers")).json()
+        finally:
+            await upstream.close()
         self.tls.load_verify_locations(cadata=told["certificate"])
         self._ports = told
 

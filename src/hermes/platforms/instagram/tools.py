@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AwareDatetime, Field
 
-from hermes.errors import HermesError, InvalidArguments, PlatformUnavailable
+from hermes.errors import InvalidArguments, PlatformUnavailable, Unfetchable
 from hermes.platforms.base import Account, Effect, PasteToken, Platform, RateLimit, Redaction, ToolContext
 from hermes.platforms.instagram.api import (
     COVER,
@@ -305,11 +305,7 @@ async def _check_file(
                 api.context.ports.media.open(api.context.customer_id, url, rules, field=field),
             ):
                 return True
-        except TimeoutError:
-            return False
-        except HermesError as error:
-            if error.nothing_sent:  # so do errors about what was fetched; those about fetching leave it open
-                raise
+        except (TimeoutError, Unfetchable, PlatformUnavailable):
             return False
 
     await context.step(step, check, repeatable=True)
