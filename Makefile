@@ -34,9 +34,9 @@ contract: setup ## what the clients send, against the vendors' own specification
 fuzz: setup ## 50,000 malformed requests instead of the tests' 5,000
 	HERMES_FUZZ_REQUESTS=50000 $(BIN)/pytest -k fuzz --timeout 3600 $(ARGS)
 
-soak: setup ## ten minutes of random failures, hermes killed 20 times under load, a file of 1 GB in little memory
-	HERMES_SOAK_SECONDS=600 HERMES_KILLS=20 HERMES_MEDIA_BYTES=1073741824 \
-	$(BIN)/pytest -k "soak or kill or little_memory" --timeout 3600 $(ARGS)
+soak: setup ## ten minutes of random failures, 20 kills under load, every tenancy fault, a file of 1 GB in little memory
+	HERMES_SOAK_SECONDS=600 HERMES_KILLS=20 HERMES_MEDIA_BYTES=1073741824 HERMES_MUTANTS_EVERY=1 \
+	$(BIN)/pytest -k "soak or kill or little_memory or forgotten" --timeout 3600 $(ARGS)
 
 bench: setup ## a whole tool call beside the floor and the Node reference (ARGS="--help" for the options)
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -378,5 +379,15 @@ async def test_no_forgotten_customer_id_goes_unnoticed(tmp_path: Path, town_clas
                 replace, holder=holder, name=member, function=original, changed=change(original)
             )
         assert len(faults) > 60
-        survivors = await hunt(place, faults)
-    assert survivors == UNNOTICED
+        todays = share_of(faults)
+        survivors = await hunt(place, todays)
+    assert survivors == {name: reason for name, reason in UNNOTICED.items() if name in todays}
+
+
+def share_of(
+    faults: dict[str, Callable[[pytest.MonkeyPatch], None]],
+) -> dict[str, Callable[[pytest.MonkeyPatch], None]]:
+    """A third of the faults, another one each day; all of them with HERMES_MUTANTS_EVERY=1 (`make soak`)."""
+    every = int(os.environ.get("HERMES_MUTANTS_EVERY", "3"))
+    turn = datetime.now(UTC).date().toordinal() % every
+    return {name: fault for number, (name, fault) in enumerate(sorted(faults.items())) if number % every == turn}
