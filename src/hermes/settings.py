@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -96,6 +97,21 @@ def load_settings(
     except ValidationError as error:
         problems = [_problem(item["loc"], item["msg"]) for item in error.errors(include_input=False)]
         raise SettingsError("; ".join(problems)) from None
+
+
+def likely_typos(environ: Mapping[str, str]) -> dict[str, str]:
+    """Names in the environment that look meant for hermes and are no setting, each with the setting it resembles.
+
+    Only names that begin with HERMES_ (no setting does) or that differ from a setting by a letter or two.
+    """
+    known = [name.upper() for name in Settings.model_fields if name != "environ"]
+    typos: dict[str, str] = {}
+    for name in environ:
+        bare = name.removeprefix("HERMES_")
+        alike = get_close_matches(bare, known, n=1, cutoff=0.6 if bare != name else 0.9)
+        if alike and name not in known:
+            typos[name] = alike[0]
+    return typos
 
 
 def local_url(port: int | str) -> str:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 import typer
 import uvloop
 
@@ -18,9 +19,11 @@ from hermes.sandbox.app import build_sandbox
 from hermes.sandbox.options import DEFAULT_PORT, SandboxOptions
 from hermes.sandbox.server import serve_sandbox
 from hermes.server import ServeOptions, serve, serve_child
-from hermes.settings import Settings, SettingsError, load_settings
+from hermes.settings import Settings, SettingsError, likely_typos, load_settings
 from hermes.storage.data_folder import write_atomically
 from hermes.worker import work
+
+log = structlog.get_logger(__name__)
 
 _WELCOME_FILE = "welcome.txt"
 
@@ -43,6 +46,8 @@ def serve_command(
         with one_sentence():
             settings = load_settings(host=host, port=port, data_dir=data_dir)
             configure_logging(settings)
+            for name, meant in likely_typos(settings.environ).items():
+                log.warning("setting_not_known", name=name, did_you_mean=meant)
             options = ServeOptions(workers=workers, jobs=not no_jobs, sandbox=sandbox, sandbox_port=sandbox_port)
             uvloop.run(serve(settings, options, _greet))
     except asyncio.CancelledError:
