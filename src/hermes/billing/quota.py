@@ -100,4 +100,6 @@ class Quotas:
     async def used(self, customer_id: str, month: str) -> int:
         """Calls of that month that succeeded or are under way."""
         counter = await self._redis.get(quota_key(customer_id, month))
-        return int(counter) if counter is not None else await self._ledger.count(customer_id, month)
+        if counter is not None:
+            return int(counter)
+        return (await self._ledger.by_tool(customer_id, month)).total()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Float, Integer
+from sqlalchemy import BigInteger, Double, Integer
 from sqlalchemy.orm import Mapped, mapped_column
 
 from hermes.storage.sql import Base, exact_string, id_string, long_text
@@ -27,7 +27,7 @@ class MediaRow(Base):
     sha256: Mapped[str] = mapped_column(exact_string(64))
     width: Mapped[int | None] = mapped_column(Integer)
     height: Mapped[int | None] = mapped_column(Integer)
-    seconds: Mapped[float | None] = mapped_column(Float(53))
+    seconds: Mapped[float | None] = mapped_column(Double)
     sealed_key: Mapped[str] = mapped_column(long_text())
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)

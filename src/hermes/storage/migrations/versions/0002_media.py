@@ -24,7 +24,7 @@ def upgrade() -> None:
         sa.Column("sha256", sql.exact_string(64), nullable=False),
         sa.Column("width", sa.Integer(), nullable=True),
         sa.Column("height", sa.Integer(), nullable=True),
-        sa.Column("seconds", sa.Float(precision=53), nullable=True),
+        sa.Column("seconds", sa.Double(), nullable=True),
         sa.Column("sealed_key", sql.long_text(), nullable=False),
         sa.Column("created_at", sql.UtcDateTime(), nullable=False),
         sa.Column("expires_at", sql.UtcDateTime(), nullable=False),
