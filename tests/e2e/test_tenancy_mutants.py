@@ -66,6 +66,7 @@ UNNOTICED: dict[str, str] = {
     "hermes.media.store.MediaStore.hold": "only tools that take files hold them (tests/media)",
     "hermes.media.store.MediaStore.keep": "only tools that give files keep them (tests/media)",
     "hermes.media.store.MediaStore._refuse_more": "matters only to who keeps as much as the plan allows (tests/media)",
+    "hermes.media.store.MediaStore._turn": "matters only to who has many files under way at once (tests/media)",
     "hermes.media.store.MediaStore._remove": "it names one file by its handle, which was found to be the customer's",
     "hermes.media.store._key_name": "binds a file's own key to the customer besides; files are told apart before",
     "SQL in store.MediaStore._remove": "it names one file by its handle, which was found to be the customer's",
