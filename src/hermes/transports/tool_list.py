@@ -37,15 +37,21 @@ Pages = list[Page]
 
 
 def hints(tool: Tool) -> dict[str, bool]:
-    """The MCP hints that follow from a tool's effect. Only what overwrites or removes is destructive."""
-    reads = tool.effect is Effect.READ
-    return {
-        "readOnlyHint": reads,
-        "destructiveHint": tool.effect in (Effect.UPDATE, Effect.DELETE),
-        # An update may be an append, so only what is certainly harmless to repeat says so.
-        "idempotentHint": reads or tool.effect is Effect.DELETE,
-        "openWorldHint": tool.open_world,
-    }
+    """The MCP hints that follow from a tool's effect. What equals the specification's default is left out, but
+    `readOnlyHint`, which clients look for; the two about writing mean nothing for a tool that only reads.
+
+    Source: MCP 2026-07-28, ToolAnnotations.
+    """
+    hinted = {"readOnlyHint": tool.effect is Effect.READ}
+    # Only what overwrites or removes is destructive, which is the default.
+    if tool.effect in (Effect.SEND, Effect.CREATE):
+        hinted["destructiveHint"] = False
+    # An update may be an append, so only what is certainly harmless to repeat says so.
+    if tool.effect is Effect.DELETE:
+        hinted["idempotentHint"] = True
+    if not tool.open_world:
+        hinted["openWorldHint"] = False
+    return hinted
 
 
 def shown(view: ToolView) -> dict[str, Any]:
