@@ -1,6 +1,6 @@
 # `make run` and `make test` need git, make and Python 3.11 with venv, and no root; everything else is fetched on the way.
 .NOTPARALLEL:
-.PHONY: help run test lint contract fuzz soak bench docs-pages setup clean
+.PHONY: help run test lint contract fuzz soak bench docs-pages setup setup-node clean
 
 UV := ./.ci/uv
 BIN := .venv/bin
@@ -18,6 +18,9 @@ test: setup ## the tests, on SQLite and the embedded Valkey (ARGS="-k name" for 
 
 setup: ## the environment for development, in .venv
 	@$(UV) sync --quiet --frozen
+
+setup-node: ## the Node programs that tests in a browser and with other clients use, in .tools/node
+	@./.ci/node
 
 lint: setup ## style, types, and which room may import which
 	$(BIN)/ruff check
