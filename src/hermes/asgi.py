@@ -24,6 +24,7 @@ from hermes.media import routes as media_routes
 from hermes.media.limits import limit_of
 from hermes.observability.health import About, Health
 from hermes.observability.logs import RequestLog
+from hermes.settings import Settings
 from hermes.storage.revisions import require_newest_schema
 from hermes.transports import call_routes
 from hermes.transports.body_limit import BodyLimit
@@ -47,13 +48,19 @@ class App:
 
     def __init__(self, house: House) -> None:
         settings = house.settings
-        guard = Guard(settings)
+        guard, metadata = Guard(settings), _resource_metadata(settings)
         self._long_calls = house.long_calls
         self._mcp = McpTransport(
-            settings, house.gateway, house.authenticator, version=VERSION, long_calls=house.long_calls
+            settings,
+            house.gateway,
+            house.authenticator,
+            version=VERSION,
+            resource_metadata=metadata,
+            long_calls=house.long_calls,
         )
-        self._sse = SseTransport(guard, house.authenticator, self._mcp.runner, Mailbox(house.stores.redis))
-        rest = RestTransport(house.catalog, house.gateway, house.authenticator)
+        mailbox = Mailbox(house.stores.redis)
+        self._sse = SseTransport(guard, house.authenticator, self._mcp.runner, mailbox, resource_metadata=metadata)
+        rest = RestTransport(house.catalog, house.gateway, house.authenticator, resource_metadata=metadata)
         json_routes = _json_routes(house)
         descriptions = Descriptions(house.catalog, settings.public_url, VERSION, lambda: _describe(json_routes))
         webhook = WhatsAppWebhook(settings, house.inbound)
@@ -118,15 +125,20 @@ def _json_routes(house: House) -> FastAPI:
     """The routes of the rooms: what customers and operators do besides calling tools."""
     doors = Doors(house.authenticator, house.callers)
     app = FastAPI(title="hermes", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
-    install_problem_handlers(app)
-    caller, acting_for = doors.current_caller, doors.acting_for
+    install_problem_handlers(app, resource_metadata=_resource_metadata(house.settings))
+    caller, tool_caller, acting_for = doors.current_caller, doors.tool_caller, doors.acting_for
     app.include_router(identity_routes.build_router(doors, house.customers, house.api_keys))
     app.include_router(connection_routes.build_router(house.connections, house.catalog, caller, acting_for))
     app.include_router(billing_routes.build_router(house.ledger, house.quotas, caller, acting_for))
     app.include_router(audit_routes.build_router(house.trail, caller, acting_for))
-    app.include_router(call_routes.build_router(house.lookup, caller, acting_for))
-    app.include_router(media_routes.build_router(house.media, limit_of, house.actions, caller))
+    app.include_router(call_routes.build_router(house.lookup, tool_caller, acting_for))
+    app.include_router(media_routes.build_router(house.media, limit_of, house.actions, tool_caller))
     return app
+
+
+def _resource_metadata(settings: Settings) -> str:
+    """Where a client that is refused learns which authorization server to ask (RFC 9728, 5.1)."""
+    return f"{settings.public_url}/.well-known/oauth-protected-resource/mcp"
 
 
 def _describe(app: FastAPI) -> dict[str, Any]:

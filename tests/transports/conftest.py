@@ -23,6 +23,7 @@ from starlette.routing import BaseRoute
 from hermes import errors
 from hermes.errors import HermesError, InvalidArguments, NotAuthenticated, Suspended, UnknownTool
 from hermes.gateway.call import Gateway
+from hermes.gateway.grants import require_grant, shows
 from hermes.gateway.results import CallOptions, CallResult, ToolView
 from hermes.identity.caller import Caller, Grants, Via
 from hermes.observability.logs import RequestLog
@@ -40,7 +41,8 @@ from hermes.transports.sse import SseTransport
 from hermes.transports.sse_mailbox import Mailbox
 from hermes.transports.tool_list import ToolList
 
-ALICE, BOB, SUSPENDED = "key-alice", "key-bob", "key-suspended"
+ALICE, BOB, SUSPENDED, ASSISTANT = "key-alice", "key-bob", "key-suspended", "sq_at_assistant"
+METADATA = "http://127.0.0.1:3456/.well-known/oauth-protected-resource/mcp"
 
 
 class ToyCredentials(Credentials):
@@ -96,13 +98,14 @@ class ToyGateway(Gateway):
         return [
             ToolView(tool=tool, input_schema=tool.input_schema)
             for tool in self.catalog.tools.values()
-            if tool.name not in self.hidden
+            if tool.name not in self.hidden and shows(caller, tool)
         ]
 
     async def call(self, caller: Caller, name: str, arguments: Mapping[str, Any], options: CallOptions) -> CallResult:
         tool = self.catalog.tools.get(name)
         if tool is None or name in self.hidden:
             raise UnknownTool(f"There is no tool {name!r}.")
+        require_grant(caller, tool)
         self.calls.append((caller, name, dict(arguments), options))
         if name in self.on:
             return CallResult(call_id="call-1", structured=await self.on[name](dict(arguments), options))
@@ -123,19 +126,24 @@ def raising(error: HermesError) -> Callable[[dict[str, Any], CallOptions], Await
 
 
 class ToyAuthenticator:
-    """Two customers and a suspended one, by key; `revoked` keys are unknown from then on."""
+    """Two customers and a suspended one, by key; `revoked` keys are unknown from then on. ASSISTANT is an access token
+    of Alice's for reading, whose client could ask for `toy:write` too."""
 
     def __init__(self) -> None:
         self.revoked: set[str] = set()
+        self.suspended: set[str] = {SUSPENDED}
 
     async def authenticate(self, headers: Headers, surface: str = "mcp") -> Caller:
         key = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
-        if key == SUSPENDED:
+        if key in self.suspended:
             raise Suspended("This customer is suspended.")
-        if key not in (ALICE, BOB) or key in self.revoked:
+        if key not in (ALICE, BOB, ASSISTANT) or key in self.revoked:
             raise NotAuthenticated("Say who you are: send an API key.")
+        if key == ASSISTANT:
+            grants, obtainable = Grants.parse(["toy:read"]), Grants.parse(["toy:read", "toy:write"])
+            return Caller("customer", "alice", Via.OAUTH, "grant-1", grants, "growth", obtainable=obtainable)
         name = key.removeprefix("key-")
-        return Caller("customer", name, Via.API_KEY, f"id-{name}", Grants.everything(), "free")
+        return Caller("customer", name, Via.API_KEY, f"id-{name}", Grants.everything(), "growth")
 
 
 @asynccontextmanager
@@ -176,7 +184,9 @@ class House:
         await self.stack.__aexit__(*exc)
 
     def mcp(self, **settings: Any) -> McpTransport:
-        return McpTransport(Settings(**settings), self.gateway, self.authenticator, version="1.2.3")
+        return McpTransport(
+            Settings(**settings), self.gateway, self.authenticator, version="1.2.3", resource_metadata=METADATA
+        )
 
     async def open_mcp(self, **settings: Any) -> str:
         transport = self.mcp(**settings)
@@ -186,7 +196,9 @@ class House:
         """Serve /sse and /messages as one more replica over this Redis."""
         methods = McpMethods(self.gateway, ToolList())
         runner = Exchange(build_server(methods, "1.2.3"))
-        transport = SseTransport(Guard(Settings()), self.authenticator, runner, Mailbox(redis))
+        transport = SseTransport(
+            Guard(Settings()), self.authenticator, runner, Mailbox(redis), resource_metadata=METADATA
+        )
 
         @asynccontextmanager
         async def run() -> AsyncIterator[None]:
@@ -246,7 +258,7 @@ class Body(BaseModel):
 async def rest(house: Any) -> AsyncIterator[httpx2.AsyncClient]:
     """The application with the tools' routes and two of another room's, called in-process as Alice."""
     app = FastAPI(openapi_url=None)
-    install_problem_handlers(app)
+    install_problem_handlers(app, resource_metadata=METADATA)
 
     @app.post("/api/other")
     async def other(body: Body, limit: int = Query(5)) -> Body:
@@ -260,7 +272,9 @@ async def rest(house: Any) -> AsyncIterator[httpx2.AsyncClient]:
     async def refused() -> None:
         raise errors.QuotaExceeded("No calls are left this month.", retry_after=59.2, limit=100)
 
-    app.router.routes[:0] = RestTransport(house.catalog, house.gateway, house.authenticator).routes()
+    app.router.routes[:0] = RestTransport(
+        house.catalog, house.gateway, house.authenticator, resource_metadata=METADATA
+    ).routes()
     transport = httpx2.ASGITransport(app=RequestLog(app), raise_app_exceptions=False)
     headers = {"x-api-key": "key-alice"}
     async with httpx2.AsyncClient(transport=transport, base_url="http://h", headers=headers) as client:

@@ -80,7 +80,7 @@ class Both:
         methods = McpMethods(house.gateway, ToolList(3, server_info("1.2.3")))
         self.kernel = Exchange(build_server(methods, "1.2.3"))
         self.direct = DirectPath(Exchange(build_server(methods, "1.2.3")), methods, server_info("1.2.3"))
-        caller = Caller("customer", "alice", Via.API_KEY, "k", Grants.everything(), "free")
+        caller = Caller("customer", "alice", Via.API_KEY, "k", Grants.everything(), "growth")
         self.inbound = Inbound(caller, "r", "mcp", None, by_status=True)
 
     @staticmethod

@@ -21,12 +21,13 @@ from hermes.audit.redaction import redact_arguments
 from hermes.audit.trail import new_call_id
 from hermes.billing.plans import plan_of
 from hermes.billing.quota import Quotas, month_of
-from hermes.errors import HermesError, Internal, OutcomeUnknown, UnknownTool
+from hermes.errors import HermesError, Internal, OutcomeUnknown
 from hermes.gateway.accounts import Accounts
 from hermes.gateway.admission import Admission, Admissions, Call, IdempotencyState, Outcome
 from hermes.gateway.arguments import check_arguments, check_idempotency_key, digest_of, with_account
 from hermes.gateway.execution import execute
 from hermes.gateway.fence import fence_text
+from hermes.gateway.grants import require_grant, shows, unknown
 from hermes.gateway.idempotency import Answers, idempotency_key, refusal, state_after
 from hermes.gateway.long_calls import LongCalls, Run
 from hermes.gateway.outcomes import outcome_of
@@ -98,7 +99,8 @@ class Gateway:
         }
 
     async def tools(self, caller: Caller) -> list[ToolView]:
-        """The tools that this caller may call, in catalogue order; the gateway's own stand last."""
+        """The tools that this caller may call, or could by asking for more, in catalogue order; the gateway's own stand
+        last."""
         labels = await self._accounts.labels(caller)
         return [
             ToolView(
@@ -108,7 +110,7 @@ class Gateway:
                 else tool.input_schema,
             )
             for tool in self._tools.values()
-            if _reaches(caller, tool)
+            if shows(caller, tool)
         ]
 
     async def call(self, caller: Caller, name: str, arguments: Mapping[str, Any], options: CallOptions) -> CallResult:
@@ -239,10 +241,9 @@ class Gateway:
     ) -> _Run:
         """Find the tool, the account and the arguments. Nothing is reserved yet."""
         tool = self._tools.get(name)
-        if tool is None or not _reaches(caller, tool):
-            raise UnknownTool(
-                f"There is no tool {fence_text(name[:128])!r} for this caller. The list of tools says what there is."
-            )
+        if tool is None:
+            raise unknown(name)
+        require_grant(caller, tool)
         if tool.platform == GATEWAY:
             return _Run(caller, options, started, call, tool, check_arguments(tool, arguments, query=False), None, "")
         account, rest = await self._accounts.choose(caller, tool.platform, arguments)
@@ -301,8 +302,7 @@ class Gateway:
     async def _refreshed(self, run: _Run) -> _Run:
         """The run with the caller as the database has them now; their plan or grants may have changed."""
         caller = await self._callers.refresh(run.caller)
-        if not _reaches(caller, run.tool):
-            raise UnknownTool(f"There is no tool {run.tool.name!r} for this caller any more.")
+        require_grant(caller, run.tool)
         return replace(run, caller=caller, refreshed=True)
 
     async def _run(self, run: _Run, label: str, sealed: str) -> CallResult:
@@ -413,10 +413,3 @@ class Gateway:
     def _tell(self, tool: str, outcome: Outcome, options: CallOptions, started: float) -> None:
         if self._observe is not None:
             self._observe(tool, outcome, options.transport, time.perf_counter() - started)
-
-
-def _reaches(caller: Caller, tool: Tool) -> bool:
-    """Plan ∩ grants: what lies outside is hidden from the caller and answered as unknown."""
-    if tool.platform == GATEWAY:
-        return True
-    return plan_of(caller.plan).includes(tool.platform) and caller.grants.allow(tool.platform, tool.effect.access)

@@ -74,11 +74,19 @@ class Caller:
     """The customer's version when this caller was read; a newer one makes it stale (design.md, section 4)."""
     client: str | None = None
     email: str | None = None
+    obtainable: Grants | None = None
+    """What an OAuth caller could have by asking the person for more; none for everybody else."""
 
     @property
     def single_user(self) -> bool:
         """The operator using the environment's own credentials: no plan, no quota."""
         return self.customer_id == OPERATOR_ID
+
+    def could_have(self, platform: str, access: Access) -> bool:
+        """Whether the caller has the grant, or would have it after asking the person for more."""
+        return self.grants.allow(platform, access) or (
+            self.obtainable is not None and self.obtainable.allow(platform, access)
+        )
 
 
 OPERATOR = Caller(

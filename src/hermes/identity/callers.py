@@ -42,7 +42,9 @@ class _Read(NamedTuple):
 
 def is_whole_operator(caller: Caller) -> bool:
     """Whether the caller may do what operators do. A customer with role `admin` may, but not with a key that was given
-    only part of the grants: who holds that key was not meant to have everything."""
+    only part of the grants: who holds that key was not meant to have everything. An assistant never may."""
+    if caller.via is Via.OAUTH:
+        return False
     return caller.kind == "operator" or (caller.role == "admin" and caller.grants == Grants.everything())
 
 

@@ -6,7 +6,7 @@ from fastapi import Request
 
 from hermes.errors import NotFound, NotGranted
 from hermes.identity.authenticate import Authenticator
-from hermes.identity.caller import Caller
+from hermes.identity.caller import Caller, Via
 from hermes.identity.callers import Callers, is_whole_operator
 
 
@@ -17,13 +17,28 @@ class Doors:
         self._authenticator = authenticator
         self._callers = callers
 
-    async def current_caller(self, request: Request) -> Caller:
-        """Whoever sent the request.
+    async def tool_caller(self, request: Request) -> Caller:
+        """Whoever sent the request, an assistant too: for what belongs to calling tools.
 
         Raises:
             NotAuthenticated, Suspended: as `Authenticator.authenticate`.
         """
         return await self._authenticator.authenticate(request.headers, surface="api")
+
+    async def current_caller(self, request: Request) -> Caller:
+        """Whoever sent the request, with a key or a session. What a person agreed to let an assistant do is to use
+        tools, not to look after the account: its keys, connections, usage and trail.
+
+        Raises:
+            NotAuthenticated, Suspended: as `Authenticator.authenticate`.
+            NotGranted: it is an assistant's access token.
+        """
+        caller = await self.tool_caller(request)
+        if caller.via is Via.OAUTH:
+            raise NotGranted(
+                "An assistant's access token is for tools only; sign in, or use an API key, to look after the account."
+            )
+        return caller
 
     async def customer_only(self, request: Request) -> Caller:
         """A customer (also one with role `admin`), who has keys and a row of their own.

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from hermes.errors import HermesError
 from hermes.identity.caller import Caller
-from hermes.transports.problems import problem
+from hermes.transports.problems import presented_in, problem
 
 MAX_DEPTH = 64
 """How deep JSON of a stranger may be nested. Every library on the way bears more, none bears everything."""
@@ -161,8 +161,7 @@ class Incoming:
 
     async def refuse(self, error: HermesError, resource_metadata: str | None = None) -> None:
         """Send an error as a problem document, with the challenge that belongs to it."""
-        presented = "authorization" in self.headers or "x-api-key" in self.headers
-        response = problem(error, resource_metadata=resource_metadata, presented=presented)
+        response = problem(error, resource_metadata=resource_metadata, presented=presented_in(self.headers))
         response.raw_headers.extend(self.extra)
         await response(self.scope, self.receive, self.send)
 

@@ -63,6 +63,7 @@ class McpTransport:
             self.runner,
             catalog=gateway.catalog,
             sessions=self._sessions,
+            needs_status=methods.lacks_scope,
             resource_metadata=resource_metadata,
         )
 

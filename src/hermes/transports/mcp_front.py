@@ -7,6 +7,7 @@ stranger learns nothing but 401, and no protocol error comes before it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from mcp_types import INTERNAL_ERROR, INVALID_REQUEST, PARSE_ERROR
@@ -34,7 +35,7 @@ from hermes.transports.era import BATCH_VERSION, batches_allowed
 from hermes.transports.exchange import Answer, Notify, RpcRequest, Runner, error_body
 from hermes.transports.guard import Guard
 from hermes.transports.inbound import Inbound, client_name
-from hermes.transports.messages import read_message
+from hermes.transports.messages import Read, read_message
 from hermes.transports.selection import read_selection
 from hermes.transports.stream import ResponseStream
 
@@ -58,6 +59,7 @@ class McpFront:
         runner: answers requests.
         sessions: takes over legacy requests where sessions are wanted; None serves every era without state.
         catalog: what a selection in the URL may name.
+        needs_status: whether a request will be refused with an HTTP status, which a session's stream cannot have.
         resource_metadata: URL named in challenges (RFC 9728), where there is one.
     """
 
@@ -69,6 +71,7 @@ class McpFront:
         *,
         catalog: Catalog,
         sessions: LegacySessions | None = None,
+        needs_status: Callable[[Inbound, RpcRequest], bool] = lambda _inbound, _request: False,
         resource_metadata: str | None = None,
     ) -> None:
         self._guard = guard
@@ -76,6 +79,7 @@ class McpFront:
         self._runner = runner
         self._catalog = catalog
         self._sessions = sessions
+        self._needs_status = needs_status
         self._resource_metadata = resource_metadata
         self._methods = ("POST",) if sessions is None else ("POST", "GET", "DELETE")
 
@@ -128,12 +132,16 @@ class McpFront:
             await self._batch(incoming, inbound, message)
             return
         read = read_message(message, incoming.headers)
-        if self._sessions is not None and read.era.kind == "legacy" and read.fit:
-            await self._sessions.handle(incoming, inbound, body)
+        if self._sessions is not None and self._for_session(read, inbound):
+            await self._sessions.handle(incoming, replace(inbound, by_status=False), body)
         elif read.request is not None:
             await self._request(incoming, inbound, read.request)
         elif read.answer is not None:
             await incoming.answer(read.answer.status, read.answer.body)
+
+    def _for_session(self, read: Read, inbound: Inbound) -> bool:
+        legacy = read.era.kind == "legacy" and read.fit
+        return legacy and (read.request is None or not self._needs_status(inbound, read.request))
 
     async def _request(self, incoming: Incoming, inbound: Inbound, request: RpcRequest) -> None:
         stream = ResponseStream(incoming, may_stream=_takes_stream(incoming.headers), cancel_with_client=request.modern)

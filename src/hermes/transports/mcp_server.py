@@ -26,8 +26,10 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from hermes.errors import HermesError, InsufficientScope, InvalidArguments, NotAuthenticated, UnknownTool
 from hermes.gateway.arguments import check_arguments
 from hermes.gateway.call import Gateway
+from hermes.gateway.grants import lacks_scope
 from hermes.gateway.results import CallOptions, CallResult, ProgressReport, ToolView
 from hermes.platforms.base import ToolContext
+from hermes.transports.exchange import RpcRequest
 from hermes.transports.inbound import SCOPE_KEY, Inbound, client_name
 from hermes.transports.search_mode import CALL, SEARCH_TOOLS, SEARCH_VIEWS, looking_at
 from hermes.transports.tasks import McpTasks, declares_tasks
@@ -120,6 +122,16 @@ class McpMethods:
         except HermesError as error:
             return failure(error)
 
+    def lacks_scope(self, inbound: Inbound, request: RpcRequest) -> bool:
+        """Whether a request is a call for which the client has to ask for more first."""
+        params = request.params or {}
+        name = params.get("name")
+        if inbound.selection.search and name == CALL:
+            arguments = params.get("arguments")
+            name = arguments.get("name") if isinstance(arguments, dict) else None
+        known = self._gateway.catalog.tools.get(name) if isinstance(name, str) else None
+        return request.method == "tools/call" and known is not None and lacks_scope(inbound.caller, known)
+
     async def _search(
         self, inbound: Inbound, name: str, arguments: dict[str, Any], params: Any, report: ProgressReport | None
     ) -> dict[str, Any]:
@@ -133,6 +145,8 @@ class McpMethods:
             views = await self._selected(inbound)
             found = await tool.run(looking_at(views), checked, ToolContext("", None))
             return success(CallResult("", found))
+        except (NotAuthenticated, InsufficientScope):
+            raise  # only where the door answers them with their HTTP status, as `call` decided
         except HermesError as error:
             return failure(error)
 

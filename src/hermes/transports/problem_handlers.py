@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hermes.errors import HermesError, Internal, InvalidArguments, NotFound, PayloadTooLarge
-from hermes.transports.problems import problem
+from hermes.transports.problems import presented_in, problem
 
 _log = logging.getLogger(__name__)
 
@@ -30,10 +30,9 @@ def install_problem_handlers(app: FastAPI, *, resource_metadata: str | None = No
     async def ours(request: Request, error: Exception) -> Response:
         if not isinstance(error, HermesError):
             raise error
-        presented = any(name in request.headers for name in ("authorization", "x-api-key", "cookie"))
         if error.status >= 500:
             _log.error("%s: %s", error.code, error.detail or error.message, exc_info=error.__cause__)
-        return problem(error, resource_metadata=resource_metadata, presented=presented)
+        return problem(error, resource_metadata=resource_metadata, presented=presented_in(request.headers))
 
     app.add_exception_handler(HermesError, ours)
     app.add_exception_handler(RequestValidationError, _invalid)

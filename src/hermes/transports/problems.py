@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from starlette.responses import Response
 
 from hermes.errors import HermesError, InsufficientScope, NotAuthenticated
 
-PROBLEM_TYPE = "application/problem+json"
+PROBLEM_TYPE: Final = "application/problem+json"
+BASELINE_SCOPE: Final = "all:read all:write"
+"""What a client that was told nothing else asks for; the person narrows it. The catalogue of scopes is not listed in a
+challenge (MCP 2026-07-28, basic/authorization: a minimal set)."""
+
+_CREDENTIALS: Final = ("authorization", "x-api-key")
 
 
 def problem_body(error: HermesError, status: int | None = None) -> bytes:
@@ -40,13 +46,17 @@ def problem_headers(
     if error.retry_after is not None:
         headers["Retry-After"] = str(max(0, math.ceil(error.retry_after)))
     if isinstance(error, NotAuthenticated):
-        parts = ['error="invalid_token"'] if presented else []
-        headers["WWW-Authenticate"] = _challenge(parts, resource_metadata)
+        parts = {"error": "invalid_token"} if presented else {}
+        headers["WWW-Authenticate"] = _challenge(parts, BASELINE_SCOPE, resource_metadata)
     elif isinstance(error, InsufficientScope):
-        scope = str(error.data.get("scope", ""))
-        parts = ['error="insufficient_scope"', f'scope="{_quoted(scope)}"']
-        headers["WWW-Authenticate"] = _challenge(parts, resource_metadata)
+        parts = {"error": "insufficient_scope", "error_description": error.message}
+        headers["WWW-Authenticate"] = _challenge(parts, str(error.data.get("scope", "")), resource_metadata)
     return headers
+
+
+def presented_in(headers: Mapping[str, str]) -> bool:
+    """Whether a request brought a credential that a challenge can be about; a cookie is none (RFC 6750, 3)."""
+    return any(name in headers for name in _CREDENTIALS)
 
 
 def problem(
@@ -74,10 +84,9 @@ def problem(
     )
 
 
-def _challenge(parts: list[str], resource_metadata: str | None) -> str:
-    if resource_metadata is not None:
-        parts = [*parts, f'resource_metadata="{_quoted(resource_metadata)}"']
-    return "Bearer " + ", ".join(['realm="hermes"', *parts])
+def _challenge(parts: Mapping[str, str], scope: str, resource_metadata: str | None) -> str:
+    named = {"realm": "hermes", **parts, "scope": scope, "resource_metadata": resource_metadata}
+    return "Bearer " + ", ".join(f'{name}="{_quoted(value)}"' for name, value in named.items() if value)
 
 
 def _quoted(text: str) -> str:

@@ -31,7 +31,7 @@ from hermes.transports.asgi import (
     read_body,
 )
 from hermes.transports.inbound import client_name
-from hermes.transports.problems import problem
+from hermes.transports.problems import presented_in, problem
 
 MAX_BODY: Final = 1024 * 1024
 MAX_QUERY_FIELDS: Final = 200
@@ -98,8 +98,7 @@ class RestTransport:
         await answer(send, 200, orjson.dumps(result.structured), headers=[call_id])
 
     def _problem(self, error: HermesError, headers: Headers) -> Response:
-        presented = "authorization" in headers or "x-api-key" in headers
-        return problem(error, resource_metadata=self._resource_metadata, presented=presented)
+        return problem(error, resource_metadata=self._resource_metadata, presented=presented_in(headers))
 
 
 class _Door:
