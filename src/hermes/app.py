@@ -34,6 +34,7 @@ from hermes.gateway.lookup import CallLookup
 from hermes.gateway.own_tools import OwnTools
 from hermes.identity.authenticate import Authenticator
 from hermes.identity.callers import Callers
+from hermes.identity.changes import CustomerChanges
 from hermes.identity.service import ApiKeys, Customers
 from hermes.identity.versions import Versions
 from hermes.media import tasks as media_tasks
@@ -41,6 +42,11 @@ from hermes.media.limits import limit_of
 from hermes.media.store import MediaStore
 from hermes.net.guarded import GuardedClient
 from hermes.net.upstream import Upstream
+from hermes.oauth.authorizations import Authorizations
+from hermes.oauth.authorize import AuthorizeReader
+from hermes.oauth.client_store import OAuthClients
+from hermes.oauth.resources import Audience
+from hermes.oauth.scopes import ScopeCatalogue
 from hermes.observability.metrics import Metrics
 from hermes.platforms.catalog import Catalog, load_catalog
 from hermes.platforms.ports import Ports
@@ -49,6 +55,7 @@ from hermes.settings import Settings
 from hermes.storage.data_folder import DataFolder, Holder
 from hermes.storage.leases import RedisLeases
 from hermes.storage.queue import JobQueue
+from hermes.storage.rates import Rates
 from hermes.storage.revisions import require_newest_schema
 from hermes.storage.secrets import ensure_secrets
 from hermes.storage.stores import Stores, open_stores
@@ -68,6 +75,8 @@ class House:
     api_keys: ApiKeys
     callers: Callers
     authenticator: Authenticator
+    oauth_clients: OAuthClients
+    authorizations: Authorizations
     credentials: CredentialStore
     connections: Connections
     gateway: Gateway
@@ -129,11 +138,19 @@ async def open_house(settings: Settings, *, holder: Holder, sandbox: str | None 
         yield house
 
 
-def build_house(settings: Settings, stores: Stores, catalog: Catalog, upstream: Upstream | None = None) -> House:
+def build_house(
+    settings: Settings,
+    stores: Stores,
+    catalog: Catalog,
+    upstream: Upstream | None = None,
+    documents: GuardedClient | None = None,
+) -> House:
     """Wire every service. Nothing is connected or started here.
 
     Args:
         upstream: the client for the platforms' APIs, if it is to have other limits than the usual ones.
+        documents: the client for what OAuth clients publish about themselves, if it is to find and believe other hosts
+            than the public internet's. For tests.
     """
     database, redis = stores.database, stores.redis
     for platform in catalog:
@@ -151,6 +168,15 @@ def build_house(settings: Settings, stores: Stores, catalog: Catalog, upstream: 
     long_rows = LongCallRows(database)
     admissions = Admissions(redis, alive=long_rows.alive)
     actions = ActionTrail(admissions)
+    changes, audience, scopes = (
+        CustomerChanges(database, versions),
+        Audience(settings.public_url),
+        ScopeCatalogue(catalog.platforms),
+    )
+    oauth_clients = OAuthClients(database, documents or GuardedClient(), Rates(redis))
+    authorizations = Authorizations(
+        database, changes, actions, AuthorizeReader(oauth_clients, scopes, audience), scopes, audience.issuer
+    )
     ledger = UsageLedger(database, redis, consumer=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}")
     quotas = Quotas(redis, ledger)
     credentials = CredentialStore(database, redis, keyring)
@@ -186,6 +212,8 @@ def build_house(settings: Settings, stores: Stores, catalog: Catalog, upstream: 
         api_keys=ApiKeys(database, versions, actions, catalog.platforms),
         callers=callers,
         authenticator=Authenticator([callers]),
+        oauth_clients=oauth_clients,
+        authorizations=authorizations,
         credentials=credentials,
         connections=connections,
         gateway=gateway,

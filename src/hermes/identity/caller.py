@@ -50,6 +50,15 @@ class Grants:
     def allow(self, platform: str, access: Access) -> bool:
         return (platform, access) in self.pairs or ("*", access) in self.pairs
 
+    def covers(self, other: Grants) -> bool:
+        """Whether this allows everything that the other allows."""
+        return all(self.allow(platform, access) for platform, access in other.pairs)
+
+    def both(self, other: Grants) -> Grants:
+        """What this and the other allow."""
+        mine = {pair for pair in self.pairs if other.allow(*pair)}
+        return Grants(frozenset(mine | {pair for pair in other.pairs if self.allow(*pair)}))
+
     def words(self) -> list[str]:
         return sorted(f"{platform}:{access}" for platform, access in self.pairs)
 

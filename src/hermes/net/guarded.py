@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -101,6 +102,7 @@ class GuardedClient:
         resolve: Resolve = system_resolve,
         allow_http: bool = False,
         trusted: Collection[tuple[str, int]] = (),
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """Set what is allowed.
 
@@ -109,8 +111,10 @@ class GuardedClient:
             allow_http: whether plain http is allowed, too. For tests.
             trusted: (host, port) pairs that are reached although they are not public, also over http. For tests and
                 the sandbox.
+            tls: whose certificates are believed, if others than the system's. For tests.
         """
         self._resolve = resolve
+        self._tls = tls
         self._schemes = ("https", "http") if allow_http else ("https",)
         self._trusted = frozenset(trusted)
 
@@ -159,7 +163,7 @@ class GuardedClient:
         try:
             async with asyncio.timeout(seconds):
                 target, addresses = await self._target(url, name)
-                async with _session(addresses) as session:
+                async with _session(addresses, self._tls) as session:
                     request = session.request(method, target, headers=headers, data=body, allow_redirects=False)
                     result = await _receive(request, name, max_bytes)
         except TimeoutError:
@@ -199,7 +203,7 @@ class GuardedClient:
                 target, addresses = await self._target(url, name)
         except TimeoutError:
             raise _no_answer(name, "time-out") from None
-        async with _session(addresses) as session, await _head(session, target, name, until) as answer:
+        async with _session(addresses, self._tls) as session, await _head(session, target, name, until) as answer:
             if answer.status in _REDIRECTS:
                 problem = "it redirects; give the address that it leads to"
                 raise _refused(name, problem, Unfetchable)
@@ -322,7 +326,7 @@ class _Pinned(AbstractResolver):
         return
 
 
-def _session(addresses: Sequence[str]) -> aiohttp.ClientSession:
+def _session(addresses: Sequence[str], tls: ssl.SSLContext | None) -> aiohttp.ClientSession:
     """A session for one fetch, which can connect to these addresses only."""
     allowed = {ip_address(address) for address in addresses}
 
@@ -335,7 +339,11 @@ def _session(addresses: Sequence[str]) -> aiohttp.ClientSession:
 
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
-            resolver=_Pinned(addresses), use_dns_cache=False, socket_factory=make_socket, force_close=True
+            resolver=_Pinned(addresses),
+            use_dns_cache=False,
+            socket_factory=make_socket,
+            force_close=True,
+            ssl=True if tls is None else tls,
         ),
         timeout=aiohttp.ClientTimeout(total=None),
         cookie_jar=aiohttp.DummyCookieJar(),
