@@ -36,6 +36,8 @@ from hermes.transports.problems import problem
 from hermes.transports.rest import RestTransport
 from hermes.transports.sse import SseTransport
 from hermes.transports.sse_mailbox import Mailbox
+from hermes.web.base import build_base
+from hermes.web.error_pages import ErrorPages
 from hermes.webhooks.inbound import WhatsAppWebhook
 
 VERSION = version("squaremcp-hermes")
@@ -67,7 +69,10 @@ class App:
         json_routes.router.routes.extend(
             [*rest.routes(), *descriptions.routes(), *_health(house).routes(), *webhook.routes()]
         )
-        self.asgi: ASGIApp = RequestLog(FrontDoor([*self._mcp.routes(), *self._sse.routes()], BodyLimit(json_routes)))
+        web = build_base(settings, house.keyring, _nobody)
+        json_routes.router.routes.extend(web.routes())
+        rooms = ErrorPages(BodyLimit(json_routes), web.pages)
+        self.asgi: ASGIApp = RequestLog(FrontDoor([*self._mcp.routes(), *self._sse.routes()], rooms))
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
@@ -139,6 +144,10 @@ def _json_routes(house: House) -> FastAPI:
 def _resource_metadata(settings: Settings) -> str:
     """Where a client that is refused learns which authorization server to ask (RFC 9728, 5.1)."""
     return f"{settings.public_url}/.well-known/oauth-protected-resource/mcp"
+
+
+async def _nobody(_token: str) -> None:
+    """Sessions are not there yet, so nobody is signed in."""
 
 
 def _describe(app: FastAPI) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from pydantic import BaseModel, Field
 
 from hermes.connections.names import LABEL_RULE
 from hermes.connections.service import Connections
-from hermes.errors import InvalidArguments, PayloadTooLarge
+from hermes.errors import InvalidArguments
 from hermes.identity.caller import Caller
+from hermes.net.incoming import read_body
 from hermes.platforms.base import DEFAULT_ACCOUNT
 from hermes.platforms.catalog import Catalog
 
@@ -147,11 +148,7 @@ async def _json_object(request: Request) -> dict[str, Any]:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise InvalidArguments(_JSON_BODY)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_BODY:
-            raise PayloadTooLarge(f"Credentials are at most {_MAX_BODY // 1024} KiB long.")
+    body = await read_body(request, _MAX_BODY, "The body with the credentials")
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
+from hermes.net.origins import origin_of
 from hermes.settings import Settings
 from hermes.transports.asgi import HeaderList
 
@@ -25,8 +26,8 @@ class Guard:
         public = urlsplit(settings.public_url)
         self._hosts = {host.lower() for host in settings.allowed_hosts} | _LOOPBACK
         self._hosts.add(_host_only(public.netloc.lower()))
-        self._origins = {_origin(origin) for origin in settings.allowed_origins}
-        self._origins.add(_origin(settings.public_url))
+        self._origins = {origin_of(origin) for origin in settings.allowed_origins}
+        self._origins.add(origin_of(settings.public_url))
         self._loopback_origins = _host_only(public.netloc.lower()) in _LOOPBACK
 
     def refusal(self, headers: Headers) -> tuple[int, str] | None:
@@ -72,7 +73,7 @@ class Guard:
         return host in self._hosts or _host_only(host) in self._hosts
 
     def _known_origin(self, origin: str) -> bool:
-        if _origin(origin) in self._origins:
+        if origin_of(origin) in self._origins:
             return True
         if not self._loopback_origins:
             return False
@@ -86,11 +87,3 @@ def _host_only(host: str) -> str:
         return host[: host.find("]") + 1]
     name, _, port = host.partition(":")
     return name if not port or port.isdigit() else host
-
-
-def _origin(url: str) -> str:
-    """Scheme, host and port in the form browsers send: lower case, without a default port."""
-    scheme, _, rest = url.lower().partition("://")
-    authority = rest.split("/", 1)[0]
-    default = {"http": ":80", "https": ":443"}.get(scheme, "")
-    return f"{scheme}://{authority.removesuffix(default) if default else authority}"
