@@ -39,6 +39,7 @@ from hermes.identity.service import ApiKeys, Customers
 from hermes.identity.versions import Versions
 from hermes.media import tasks as media_tasks
 from hermes.media.limits import limit_of
+from hermes.media.places import FolderPlace, Place
 from hermes.media.store import MediaStore
 from hermes.net.guarded import GuardedClient
 from hermes.net.upstream import Upstream
@@ -103,6 +104,7 @@ class House:
         await self.gateway.close()
         await self.callers.close()
         await self.upstream.close()
+        self.media.close()
 
 
 @asynccontextmanager
@@ -163,7 +165,7 @@ def build_house(
     callers = Callers(database, redis, settings)
     routing = Routing(database, redis)
     inbound = InboundEvents(database, PhoneNumbers(routing), queue)
-    media = MediaStore(database, keyring, GuardedClient(trusted=_trusted(settings)), settings.data_dir / "media")
+    media = MediaStore(database, keyring, GuardedClient(trusted=_trusted(settings)), _media_place(settings))
     ports = Ports(message_statuses=inbound, leases=RedisLeases(redis), media=media)
     long_rows = LongCallRows(database)
     admissions = Admissions(redis, alive=long_rows.alive)
@@ -239,6 +241,15 @@ def _register_jobs(house: House) -> None:
     billing_tasks.register_tasks(house.queue, house.ledger)
     gateway_tasks.register_tasks(house.queue, house.admissions, house.long_calls)
     media_tasks.register_tasks(house.queue, house.media)
+
+
+def _media_place(settings: Settings) -> Place:
+    if settings.media_s3_bucket is None:
+        return FolderPlace(settings.data_dir / "media")
+    # What knows S3 takes a while to import, and most houses have no bucket.
+    from hermes.media.bucket import BucketPlace  # noqa: PLC0415
+
+    return BucketPlace.from_settings(settings, settings.media_s3_bucket)
 
 
 def _trusted(settings: Settings) -> list[tuple[str, int]]:

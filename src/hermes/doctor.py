@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from hermes.app import House, open_house
 from hermes.connections import rotation
 from hermes.errors import HermesError
+from hermes.media.places import PlaceUnavailable
 from hermes.platforms.catalog import AnyPlatform
 from hermes.settings import Settings, SettingsError
 from hermes.storage.data_folder import DataFolderError
@@ -61,6 +62,7 @@ async def examine(read: Callable[[], Settings], tell: Callable[[str], object]) -
         for name, check in (
             ("clocks", _clocks),
             ("credentials", _credentials),
+            ("media", _media),
         ):
             tell(name)
             checks.append(await check(house))
@@ -94,6 +96,14 @@ async def _credentials(house: House) -> Check:
             "into CREDENTIAL_ENCRYPTION_KEYS_OLD, or have the customers reconnect",
         )
     return Check("credentials", "ok", f"all {report.total} open")
+
+
+async def _media(house: House) -> Check:
+    """Uploads need a place to lie in."""
+    try:
+        return Check("media", "ok", await house.media.check())
+    except PlaceUnavailable as error:
+        return Check("media", "failed", f"{error}; check MEDIA_S3_… or DATA_DIR")
 
 
 async def _reachable(platform: AnyPlatform, settings: Settings) -> Check:

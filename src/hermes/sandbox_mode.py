@@ -83,6 +83,8 @@ def on_sandbox(settings: Settings, origin: str, catalog: Catalog) -> Settings:
                 environ[variable] = given[name]
     changes: dict[str, Any] = {
         "environ": environ,
+        "media_s3_bucket": None,
+        "media_s3_endpoint": None,
         "obsidian_vault_path": _operator_vault(settings.data_dir),
         "meta_app_secret": settings.meta_app_secret or SecretStr(DEFAULT_APP_SECRET),
         "whatsapp_verify_token": settings.whatsapp_verify_token or SecretStr(DEFAULT_VERIFY_TOKEN),

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 
 DEFAULT_PORT = 3456
 
@@ -44,6 +44,11 @@ class Settings(BaseModel, frozen=True):
     whatsapp_verify_token: SecretStr | None = Field(None, examples=["a random string that Meta is told too"])
     obsidian_vault_path: Path | None = Field(None, examples=["/home/me/vault"])
     obsidian_vaults_root: Path | None = Field(None, examples=["/var/lib/hermes/vaults"])
+    media_s3_bucket: str | None = Field(None, examples=["hermes-media"])
+    media_s3_endpoint: str | None = Field(None, examples=["https://s3.eu-central-1.example.com"])
+    media_s3_region: str | None = Field(None, examples=["eu-central-1"])
+    media_s3_access_key_id: SecretStr | None = Field(None, examples=["from the store's console"])
+    media_s3_secret_access_key: SecretStr | None = Field(None, examples=["from the store's console"])
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", examples=["DEBUG"])
     log_format: LogFormat = Field("console", examples=["json"])
     environ: Mapping[str, str] = Field(default_factory=dict, repr=False, exclude=True)
@@ -56,6 +61,24 @@ class Settings(BaseModel, frozen=True):
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("must be an http or https URL without query or fragment")
         return value.rstrip("/")
+
+    @field_validator("media_s3_endpoint")
+    @classmethod
+    def _web_address(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "https://none")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be an http or https URL")
+        return value
+
+    @model_validator(mode="after")
+    def _bucket_is_whole(self) -> Settings:
+        if self.media_s3_bucket is None and self.media_s3_endpoint is not None:
+            raise SettingsError(
+                "MEDIA_S3_BUCKET: is missing, so MEDIA_S3_ENDPOINT has no use (example: MEDIA_S3_BUCKET=hermes-media)"
+            )
+        if (self.media_s3_access_key_id is None) != (self.media_s3_secret_access_key is None):
+            raise SettingsError("MEDIA_S3_ACCESS_KEY_ID: goes with MEDIA_S3_SECRET_ACCESS_KEY; set both or neither")
+        return self
 
     @field_validator("allowed_hosts", "allowed_origins", "trusted_proxies", mode="before")
     @classmethod

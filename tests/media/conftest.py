@@ -16,6 +16,7 @@ import uvicorn
 from PIL import Image
 
 from hermes.crypto import Keyring
+from hermes.media.places import FolderPlace
 from hermes.media.store import MediaStore
 from hermes.net.guarded import GuardedClient
 from hermes.storage.sql import Database
@@ -77,7 +78,7 @@ async def media(database: Database, tmp_path: Path) -> AsyncIterator[MediaBench]
     clock = [time.time()]
     guarded = GuardedClient(resolve=resolve, trusted=[("files.test", port)])
     folder = tmp_path / "media"
-    store = MediaStore(database, Keyring(b"k" * 32), guarded, folder, now=lambda: clock[0])
+    store = MediaStore(database, Keyring(b"k" * 32), guarded, FolderPlace(folder), now=lambda: clock[0])
     bench = MediaBench(store, database, folder, clock, port)
 
     async def app(scope: Any, _receive: Any, send: Any) -> None:

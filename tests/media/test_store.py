@@ -24,6 +24,7 @@ from hermes.errors import (
     PlatformUnavailable,
     RateLimited,
 )
+from hermes.media.places import FolderPlace
 from hermes.media.rules import check_rules
 from hermes.media.sealed import CHUNK
 from hermes.media.store import FILES_AT_ONCE, MediaStore
@@ -147,7 +148,9 @@ async def test_what_is_too_large_leaves_nothing_behind(media) -> None:
 
 
 async def test_whatever_is_kept_counts_against_the_customers_space(media) -> None:
-    store = MediaStore(media.database, Keyring(b"k" * 32), media.store._guarded, media.folder, most_kept=5_000)
+    store = MediaStore(
+        media.database, Keyring(b"k" * 32), media.store._guarded, FolderPlace(media.folder), most_kept=5_000
+    )
     url = media.serve("/a.jpg", media.jpeg())
     await store.hold("cus_a", url, RULES, field="photo")
     await store.keep("cus_a", media.pieces(bytes(3_000)), filename="a", content_type="text/plain")

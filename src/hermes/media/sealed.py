@@ -1,6 +1,7 @@
 """Files that are encrypted at rest and can be read from anywhere in the middle.
 
-A file has a random key of its own and is cut into chunks of one mebibyte, each sealed with AES-256-GCM:
+A file lies in a place (places.py). It has a random key of its own and is cut into chunks of one mebibyte, each sealed
+with AES-256-GCM:
 
     chunk i of the file = ciphertext ‖ tag (16 bytes), at offset i · (1 MiB + 16)
 
@@ -14,17 +15,20 @@ import asyncio
 import hashlib
 import io
 import os
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import IO, Final
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor
+from typing import Final, TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from hermes.media.places import Place, Sink
 from hermes.net.bodies import MEBIBYTE
 
 CHUNK: Final = MEBIBYTE
 _TAG: Final = 16
+
+T = TypeVar("T")
 
 
 class DamagedFile(Exception):
@@ -62,13 +66,14 @@ class SealedWriter:
         size: bytes taken so far.
     """
 
-    def __init__(self, path: Path, cipher: FileCipher) -> None:
-        self._path = path
+    def __init__(self, place: Place, at: str, cipher: FileCipher) -> None:
+        self._place = place
+        self._at = at
         self._cipher = cipher
         self._waiting = bytearray()
         self._number = 0
         self._hash = hashlib.sha256()
-        self._file: IO[bytes] | None = None
+        self._sink: Sink | None = None
         self.size = 0
 
     @property
@@ -76,47 +81,45 @@ class SealedWriter:
         """Of all that was taken."""
         return self._hash.hexdigest()
 
+    def reader(self) -> SealedReader:
+        """What was written, once it is finished."""
+        return SealedReader(self._place, self._at, self._cipher, self.size)
+
     async def write(self, piece: bytes) -> None:
         """Take the next piece, of any size."""
         self.size += len(piece)
         self._waiting += piece
         if len(self._waiting) >= CHUNK:
-            await asyncio.to_thread(self._flush, False)
+            await in_thread(self._place.threads, self._flush, False)
 
     async def finish(self) -> None:
         """Write what is left and make it durable."""
-        await asyncio.to_thread(self._flush, True)
+        await in_thread(self._place.threads, self._flush, True)
 
     async def abandon(self) -> None:
-        """Remove the file; nothing happens when it is not there."""
-        await asyncio.to_thread(self._remove)
+        """Remove the file; nothing happens when none was begun."""
+        if self._sink is not None:
+            await in_thread(self._place.threads, self._sink.abandon)
 
     def _flush(self, last: bool) -> None:
-        if self._file is None:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            self._file = os.fdopen(descriptor, "wb", buffering=0)
+        if self._sink is None:
+            self._sink = self._place.create(self._at)
         while len(self._waiting) >= CHUNK or (last and self._waiting):
             content = bytes(self._waiting[:CHUNK])
             del self._waiting[:CHUNK]
             self._hash.update(content)
-            _write_all(self._file, self._cipher.seal(self._number, content))
+            self._sink.write(self._cipher.seal(self._number, content))
             self._number += 1
         if last:
-            os.fsync(self._file.fileno())
-            self._file.close()
-
-    def _remove(self) -> None:
-        if self._file is not None:
-            self._file.close()
-        self._path.unlink(missing_ok=True)
+            self._sink.finish()
 
 
 class SealedReader:
     """Reads a file from anywhere, any number of times; holds one chunk in memory."""
 
-    def __init__(self, path: Path, cipher: FileCipher, size: int) -> None:
-        self._path = path
+    def __init__(self, place: Place, at: str, cipher: FileCipher, size: int) -> None:
+        self._place = place
+        self._at = at
         self._cipher = cipher
         self.size = size
 
@@ -128,7 +131,7 @@ class SealedReader:
         """
         end = self.size if length is None else min(self.size, start + length)
         while start < end:
-            content = await asyncio.to_thread(self.chunk, start // CHUNK)
+            content = await in_thread(self._place.threads, self.chunk, start // CHUNK)
             begin = start % CHUNK
             piece = content[begin : begin + end - start]
             start += len(piece)
@@ -142,9 +145,7 @@ class SealedReader:
         """
         expected = min(CHUNK, self.size - number * CHUNK)
         try:
-            with self._path.open("rb", buffering=0) as file:
-                file.seek(number * (CHUNK + _TAG))
-                sealed = file.read(CHUNK + _TAG)
+            sealed = self._place.read(self._at, number * (CHUNK + _TAG), CHUNK + _TAG)
         except FileNotFoundError:
             raise DamagedFile("the file is gone") from None
         content = self._cipher.open(number, sealed)
@@ -191,7 +192,6 @@ class SealedStream(io.RawIOBase):
         return len(piece)
 
 
-def _write_all(file: IO[bytes], content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[file.write(view) :]
+async def in_thread(threads: Executor | None, work: Callable[..., T], *given: object) -> T:
+    """Run something that blocks in a place's threads."""
+    return await asyncio.get_running_loop().run_in_executor(threads, work, *given)

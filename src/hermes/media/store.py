@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -12,7 +11,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from io import BufferedReader
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -26,8 +24,9 @@ from hermes.identity.ids import new_id
 from hermes.media.content import Found, examine
 from hermes.media.models import MediaRow
 from hermes.media.names import clean_filename
+from hermes.media.places import Place
 from hermes.media.rules import check_rules, check_size
-from hermes.media.sealed import DamagedFile, FileCipher, SealedReader, SealedStream, SealedWriter
+from hermes.media.sealed import DamagedFile, FileCipher, SealedReader, SealedStream, SealedWriter, in_thread
 from hermes.net.bodies import MEBIBYTE
 from hermes.net.guarded import GuardedClient
 from hermes.platforms.ports import MediaFile, MediaRules
@@ -93,31 +92,31 @@ class OpenedMedia:
 
 
 class MediaStore:
-    """Implements `hermes.platforms.ports.Media` over SQL and a folder of encrypted files."""
+    """Implements `hermes.platforms.ports.Media` over SQL and a place for encrypted files."""
 
     def __init__(
         self,
         database: Database,
         keyring: Keyring,
         guarded: GuardedClient,
-        folder: Path,
+        place: Place,
         *,
         now: Callable[[], float] = time.time,
         examinations: int = 2,
         most_kept: int = MOST_KEPT,
     ) -> None:
-        """Prepare; the folder is made when something is written.
+        """Prepare; nothing is written or connected yet.
 
         Args:
             guarded: fetches customers' URLs.
-            folder: where the files lie. With several replicas it must be one that all of them share.
+            place: where the files lie. With several replicas it must be one that all of them share.
             most_kept: bytes that one customer may have here at once, when nothing tighter is said.
             examinations: files whose content is looked at at once; each takes a thread and a few mebibytes.
         """
         self._database = database
         self._keyring = keyring
         self._guarded = guarded
-        self._folder = folder
+        self._place = place
         self._now = now
         self._most_kept = most_kept
         self._under_way: Counter[str] = Counter()
@@ -142,10 +141,10 @@ class MediaStore:
             yield opened
             return
         with self._turn(customer_id):
-            writer, cipher, path = self._new_file(customer_id, new_id(_FETCHED), os.urandom(_KEY_BYTES), _FETCHED)
+            writer = self._new_file(customer_id, new_id(_FETCHED), os.urandom(_KEY_BYTES), _FETCHED)
             try:
-                found = await self._fetch(source, rules, name, writer, cipher, path)
-                yield _opened(found, writer, _name_of(source), SealedReader(path, cipher, writer.size))
+                found = await self._fetch(source, rules, name, writer)
+                yield _opened(found, writer, _name_of(source))
             finally:
                 await writer.abandon()
 
@@ -156,9 +155,9 @@ class MediaStore:
                 return source
         media_id, key = new_id("media"), os.urandom(_KEY_BYTES)
         with self._turn(customer_id):
-            writer, cipher, path = self._new_file(customer_id, media_id, key, customer_id)
+            writer = self._new_file(customer_id, media_id, key, customer_id)
             try:
-                found = await self._fetch(source, rules, field, writer, cipher, path)
+                found = await self._fetch(source, rules, field, writer)
                 await self._record(customer_id, media_id, key, found, writer, _name_of(source), None)
             except BaseException:
                 await writer.abandon()
@@ -196,13 +195,13 @@ class MediaStore:
         async with self._database.reading() as session:
             await self._refuse_more(session, customer_id, 1, max_total or self._most_kept)
         with self._turn(customer_id):
-            writer, cipher, path = self._new_file(customer_id, media_id, key, customer_id)
+            writer = self._new_file(customer_id, media_id, key, customer_id)
             try:
                 async for piece in content:
                     _refuse_longer(writer.size + len(piece), max_bytes)
                     await writer.write(piece)
                 await writer.finish()
-                found = await self._examine(SealedReader(path, cipher, writer.size), content_type, "file")
+                found = await self._examine(writer.reader(), content_type, "file")
                 return await self._record(customer_id, media_id, key, found, writer, filename, max_total)
             except BaseException:
                 await writer.abandon()
@@ -228,7 +227,8 @@ class MediaStore:
         except Undecryptable as error:
             log.error("media_key_does_not_open", media_id=row.id, reason=error.reason)
             raise Internal("The stored file cannot be read any more; upload it again.", nothing_sent=True) from None
-        reader = SealedReader(self._path(customer_id, row.id), FileCipher(key, customer_id, row.id), row.size)
+        cipher = FileCipher(key, customer_id, row.id)
+        reader = SealedReader(self._place, _place_of(customer_id, row.id), cipher, row.size)
         return OpenedMedia(
             row.size, row.content_type, row.filename, row.sha256, row.width, row.height, row.seconds, reader
         )
@@ -259,12 +259,24 @@ class MediaStore:
             removed += len(rows)
             if len(rows) < batch:
                 break
-        await asyncio.to_thread(self._remove_orphans, self._now() - 2 * LIFETIME.total_seconds())
+        # Files are deleted with their rows; what is older than any row was left by a process that died.
+        before = self._now() - 2 * LIFETIME.total_seconds()
+        await in_thread(self._place.threads, self._place.remove_older, before)
         return removed
 
-    async def _fetch(
-        self, url: str, rules: MediaRules, name: str, writer: SealedWriter, cipher: FileCipher, path: Path
-    ) -> Found:
+    async def check(self) -> str:
+        """For operators: where the files lie, in words.
+
+        Raises:
+            PlaceUnavailable: it does not answer, or does not let us in.
+        """
+        return await in_thread(self._place.threads, self._place.check)
+
+    def close(self) -> None:
+        """Close what the place holds open."""
+        self._place.close()
+
+    async def _fetch(self, url: str, rules: MediaRules, name: str, writer: SealedWriter) -> Found:
         async with self._guarded.stream(url, name=name, max_bytes=rules.max_bytes, seconds=_FETCH_SECONDS) as answer:
             if answer.status != 200:
                 problem = f"the address answered {answer.status} instead of a file"
@@ -276,8 +288,8 @@ class MediaStore:
             async for piece in answer.content:
                 await writer.write(piece)
         await writer.finish()
-        found = await self._examine(SealedReader(path, cipher, writer.size), answer.content_type, name)
-        opened = _opened(found, writer, _name_of(url), SealedReader(path, cipher, writer.size))
+        found = await self._examine(writer.reader(), answer.content_type, name)
+        opened = _opened(found, writer, _name_of(url))
         check_size(opened.size, rules, name)
         check_rules(opened, rules, name)
         return found
@@ -362,33 +374,19 @@ class MediaStore:
 
     async def _remove(self, customer_id: str, media_id: str) -> None:
         # The file first: without it the row is harmless, and found again by the next sweep.
-        await asyncio.to_thread(self._path(customer_id, media_id).unlink, missing_ok=True)
+        await in_thread(self._place.threads, self._place.remove, _place_of(customer_id, media_id))
         async with self._database.session() as session:
             await session.execute(delete(MediaRow).where(MediaRow.customer_id == customer_id, MediaRow.id == media_id))
 
-    def _remove_orphans(self, before: float) -> None:
-        """Files are deleted with their rows; what is older than any row was left by a process that died."""
-        if not self._folder.is_dir():
-            return
-        for folder in self._folder.iterdir():
-            for path in folder.iterdir():
-                if path.stat().st_mtime < before:
-                    path.unlink(missing_ok=True)
-            if not any(folder.iterdir()) and folder.stat().st_mtime < before:
-                shutil.rmtree(folder, ignore_errors=True)
-
-    def _new_file(
-        self, customer_id: str, file_id: str, key: bytes, folder: str
-    ) -> tuple[SealedWriter, FileCipher, Path]:
-        cipher = FileCipher(key, customer_id, file_id)
-        path = self._path(folder, file_id)
-        return SealedWriter(path, cipher), cipher, path
-
-    def _path(self, folder: str, file_id: str) -> Path:
-        return self._folder / folder / file_id
+    def _new_file(self, customer_id: str, file_id: str, key: bytes, folder: str) -> SealedWriter:
+        return SealedWriter(self._place, _place_of(folder, file_id), FileCipher(key, customer_id, file_id))
 
     def _moment(self) -> datetime:
         return datetime.fromtimestamp(self._now(), UTC)
+
+
+def _place_of(folder: str, file_id: str) -> str:
+    return f"{folder}/{file_id}"
 
 
 def _key_name(customer_id: str, media_id: str) -> str:
@@ -402,7 +400,7 @@ def _refuse_longer(size: int, max_bytes: int | None) -> None:
         )
 
 
-def _opened(found: Found, writer: SealedWriter, filename: str, reader: SealedReader) -> OpenedMedia:
+def _opened(found: Found, writer: SealedWriter, filename: str) -> OpenedMedia:
     return OpenedMedia(
         writer.size,
         found.content_type,
@@ -411,7 +409,7 @@ def _opened(found: Found, writer: SealedWriter, filename: str, reader: SealedRea
         found.width,
         found.height,
         found.seconds,
-        reader,
+        writer.reader(),
     )
 
 

@@ -15,11 +15,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hermes.errors import HermesError, Internal, InvalidArguments, NotFound, PayloadTooLarge
+from hermes.media.places import PlaceUnavailable
 from hermes.transports.problems import presented_in, problem
 
 _log = logging.getLogger(__name__)
 
-STORE_ERRORS: Final = (RedisError, DBAPIError)
+STORE_ERRORS: Final = (RedisError, DBAPIError, PlaceUnavailable)
 """What a store that does not answer raises."""
 
 

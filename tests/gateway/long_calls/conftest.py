@@ -37,6 +37,7 @@ from hermes.identity.callers import Callers
 from hermes.identity.service import Customers
 from hermes.identity.versions import Versions
 from hermes.media.limits import limit_of
+from hermes.media.places import FolderPlace
 from hermes.media.store import MediaStore
 from hermes.net.guarded import GuardedClient
 from hermes.net.upstream import Upstream
@@ -228,7 +229,7 @@ async def building(database: Database, redis: Redis, folder: Path, vendor: Vendo
     ports = Ports(nothing, nothing, nothing)
     accounts = Accounts(catalog, settings, store, nothing, upstream, ports, key_name=key_name)
     answers, quotas = Answers(keyring), Quotas(redis, ledger)
-    media = MediaStore(database, keyring, GuardedClient(), folder / "media")
+    media = MediaStore(database, keyring, GuardedClient(), FolderPlace(folder / "media"))
     processes: list[Process] = []
 
     def start_process() -> Process:
