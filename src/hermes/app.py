@@ -26,6 +26,7 @@ from hermes.gateway import tasks as gateway_tasks
 from hermes.gateway.accounts import Accounts
 from hermes.gateway.actions import ActionTrail
 from hermes.gateway.admission import Admissions
+from hermes.gateway.asking import RequestStates
 from hermes.gateway.call import Gateway
 from hermes.gateway.idempotency import Answers
 from hermes.gateway.long_calls import LongCalls
@@ -83,6 +84,7 @@ class House:
     gateway: Gateway
     admissions: Admissions
     lookup: CallLookup
+    states: RequestStates
     long_calls: LongCalls
     trail: Trail
     actions: ActionTrail
@@ -193,7 +195,7 @@ def build_house(
     accounts = Accounts(catalog, settings, credentials, connections, upstream, ports, key_name=key_name)
     trail, answers = Trail(redis), Answers(keyring)
     long_calls = LongCalls(long_rows, keyring, catalog, accounts, admissions, callers, answers, observe=metrics.observe)
-    lookup = CallLookup(redis, trail, long_calls)
+    lookup, states = CallLookup(redis, trail, long_calls), RequestStates(keyring)
     gateway = Gateway(
         catalog,
         accounts,
@@ -204,6 +206,7 @@ def build_house(
         observe=metrics.observe,
         long_calls=long_calls,
         own=OwnTools(lookup, media, limit_of),
+        states=states,
     )
     house = House(
         settings=settings,
@@ -221,6 +224,7 @@ def build_house(
         gateway=gateway,
         admissions=admissions,
         lookup=lookup,
+        states=states,
         long_calls=long_calls,
         trail=trail,
         actions=actions,

@@ -2,7 +2,9 @@
 
     HermesError
     ├── InvalidArguments       400  what the caller sent does not fit
-    │   └── Unfetchable        400  nothing came from a URL that was given
+    │   ├── Unfetchable        400  nothing came from a URL that was given
+    │   └── BadInput           400  an answer or its request state does not fit; over MCP a protocol error, -32602
+    ├── MissingCapability      422  the client cannot be asked what the tool has to ask; over MCP -32021
     ├── NotAuthenticated       401  nobody, or a key we do not know
     ├── InsufficientScope      403  an OAuth caller could get it by asking for more
     ├── NotGranted             403  the key or the plan does not reach it
@@ -86,6 +88,18 @@ class InvalidArguments(HermesError):
 
 class Unfetchable(InvalidArguments):
     """Nothing came from a URL to us. Whether others could fetch it is not known."""
+
+
+class BadInput(InvalidArguments):
+    """What a client gave back for a question of ours does not fit: the answer, or the state that went with it."""
+
+
+class MissingCapability(HermesError):
+    """The client did not say that it can do what the tool needs of it. `required_capabilities` names that as MCP does
+    (ClientCapabilities)."""
+
+    code = "missing_capability"
+    status = 422
 
 
 class NotAuthenticated(HermesError):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from mcp_types import ElicitResult
 from pydantic import BaseModel, Field, SecretStr
 from redis.asyncio import Redis
 
@@ -20,6 +21,7 @@ from hermes.crypto import Keyring
 from hermes.gateway.accounts import Accounts
 from hermes.gateway.actions import ActionTrail
 from hermes.gateway.admission import Admissions
+from hermes.gateway.asking import RequestStates
 from hermes.gateway.call import Gateway
 from hermes.gateway.idempotency import Answers
 from hermes.gateway.lookup import CallLookup
@@ -29,8 +31,10 @@ from hermes.identity.callers import Callers
 from hermes.identity.service import ApiKeys, Customers
 from hermes.identity.versions import Versions
 from hermes.net.upstream import Upstream
+from hermes.platforms.asks import form
 from hermes.platforms.base import Account, ApiContext, Credentials, Effect, PasteToken, Plain, Platform, RateLimit
 from hermes.platforms.catalog import Catalog
+from hermes.platforms.context import ToolContext
 from hermes.platforms.ports import Ports
 from hermes.settings import Settings, load_settings
 from hermes.storage.sql import Database
@@ -114,6 +118,9 @@ def _options() -> Callable[..., CallOptions]:
     return options
 
 
+SURE = {"type": "object", "properties": {"yes": {"type": "boolean"}}}
+
+
 def toy_platform(script: dict[str, Script]) -> Platform[ToyCredentials, ToyApi]:
     """A platform whose tools do what `script["next"]` says."""
 
@@ -147,6 +154,16 @@ def toy_platform(script: dict[str, Script]) -> Platform[ToyCredentials, ToyApi]:
     async def send(api: ToyApi, text: str, count: int = Field(1, ge=1, le=9)) -> Echo:
         """Send something."""
         return await echo(api, text)
+
+    @toy.tool(Effect.SEND, rest="POST /confirmed", timeout=0.5)
+    async def send_confirmed(api: ToyApi, context: ToolContext, text: str) -> Echo:
+        """Send something after the person agreed twice."""
+        for key in ("first", "second"):
+            answers = await context.ask({key: form("Sure?", SURE)}, keep=text)
+            sure = answers[key]
+            if not isinstance(sure, ElicitResult) or sure.action != "accept":
+                return await echo(api, "declined")
+        return await echo(api, f"{text} {context.kept}")
 
     return toy
 
@@ -198,7 +215,8 @@ async def house(database: Database, redis: Redis, settings: Settings) -> AsyncIt
     linked = Linked(store)
     ports = NoPorts()
     accounts = Accounts(catalog, settings, store, linked, upstream, Ports(ports, ports, ports), key_name=key_name)
-    gateway = Gateway(catalog, accounts, admissions, quotas, callers, Answers(keyring))
+    states = RequestStates(keyring)
+    gateway = Gateway(catalog, accounts, admissions, quotas, callers, Answers(keyring), states=states)
     trail = Trail(redis)
     yield House(
         gateway,

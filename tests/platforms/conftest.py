@@ -16,7 +16,8 @@ import pytest
 from hermes.errors import HermesError, NotFound, OutcomeUnknown, Unfetchable
 from hermes.media.rules import check_rules
 from hermes.net.upstream import BoundUpstream, Upstream
-from hermes.platforms.base import Account, ApiContext, Effect, Platform, ToolContext
+from hermes.platforms.base import Account, ApiContext, Effect, Platform
+from hermes.platforms.context import ToolContext
 from hermes.platforms.ports import MediaRules, MessageStatus, Ports, PublishState
 from hermes.sandbox.app import Sandbox
 from hermes.sandbox.failures import Failure, FailureKind

@@ -26,7 +26,7 @@ _GRACE_SECONDS = 30.0
 _SEQUENCE_EXTRA_DAYS = 5
 
 Alive = Callable[[Sequence[str]], Awaitable[Collection[str]]]
-Outcome = Literal["success", "error", "denied", "cancelled", "outcome_unknown", "replayed"]
+Outcome = Literal["success", "error", "denied", "cancelled", "outcome_unknown", "replayed", "input_required"]
 IdempotencyState = Literal["done", "free", "unknown"]
 
 

@@ -25,6 +25,7 @@ from hermes.errors import HermesError, Internal, OutcomeUnknown
 from hermes.gateway.accounts import Accounts
 from hermes.gateway.admission import Admission, Admissions, Call, IdempotencyState, Outcome
 from hermes.gateway.arguments import check_arguments, check_idempotency_key, digest_of, with_account
+from hermes.gateway.asking import NOBODY, Asking, InputRequired, RequestStates
 from hermes.gateway.execution import execute
 from hermes.gateway.fence import fence_text
 from hermes.gateway.grants import require_grant, shows, unknown
@@ -36,8 +37,10 @@ from hermes.gateway.refusals import limit_refusal
 from hermes.gateway.results import CallOptions, CallResult, ToolView
 from hermes.identity.caller import Caller
 from hermes.identity.callers import Callers
-from hermes.platforms.base import DEFAULT_ACCOUNT, Effect, RateLimit, Tool, ToolContext
+from hermes.platforms.asks import Asked
+from hermes.platforms.base import DEFAULT_ACCOUNT, Effect, RateLimit, Tool
 from hermes.platforms.catalog import Catalog
+from hermes.platforms.context import ToolContext
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +48,9 @@ T = TypeVar("T")
 
 Observer = Callable[[str, str, str, float], None]
 """Told of every call: tool, outcome, transport, seconds."""
+
+METHOD = "tools/call"
+"""What a request state of a call is sealed for, by whichever door the call came."""
 
 _ADMIT_TRIES = 6
 _SETTLE_SECONDS = 10.0
@@ -65,6 +71,9 @@ class _Run:
     digest: str
     refreshed: bool = False
     """The caller was read from SQL a moment ago, so no cached version can be newer."""
+    asking: Asking = NOBODY
+    request: Any = None
+    """What the client sends the same each time it is asked; binds the request's state."""
 
 
 class Gateway:
@@ -82,6 +91,7 @@ class Gateway:
         observe: Observer | None = None,
         long_calls: LongCalls | None = None,
         own: OwnTools | None = None,
+        states: RequestStates | None = None,
     ) -> None:
         self.catalog = catalog
         self._accounts = accounts
@@ -92,6 +102,7 @@ class Gateway:
         self._observe = observe
         self._long_calls = long_calls
         self._own = own
+        self._states = states
         self._tools: Mapping[str, Tool] = {**catalog.tools, **(own.tools if own is not None else {})}
         self._writing: set[asyncio.Task[Any]] = set()
         self._limits: Mapping[str, RateLimit | None] = {
@@ -119,6 +130,7 @@ class Gateway:
         Raises:
             HermesError: whatever stopped it; `UnknownTool` when there is no such tool for this caller. Its `data`
                 has `call_id`, by which `GET /api/calls/{id}` tells what became of the call.
+            InputRequired: the client has to be asked first; only where the options have a dialogue. Nothing is charged.
         """
         begun = await self.start(caller, name, arguments, options)
         return begun if isinstance(begun, CallResult) else await begun.wait()
@@ -253,7 +265,17 @@ class Gateway:
             key = idempotency_key(caller.customer_id, tool.name, check_idempotency_key(options.idempotency_key))
             digest = digest_of(account or "", checked.model_dump(mode="json"))
         call = replace(call, idempotency_key=key, entry={**call.entry, "account": account or DEFAULT_ACCOUNT})
-        return _Run(caller, options, started, call, tool, checked, account, digest)
+        request = [name, arguments]
+        asking = NOBODY
+        if self._states is not None:
+            asking = self._states.opened(caller, METHOD, request, options.dialogue)
+        return _Run(caller, options, started, call, tool, checked, account, digest, asking=asking, request=request)
+
+    def _required(self, run: _Run, asked: Asked) -> InputRequired:
+        """What the client has to be asked before the call can be run."""
+        if self._states is None:
+            raise TypeError("a tool asked although nobody can be asked")
+        return self._states.required(run.caller, METHOD, run.request, run.asking, asked)
 
     async def _admit(self, run: _Run) -> tuple[_Run, str, Admission]:
         """Reserve the call. What is missing (a fresh caller, the credential, the month's count) is fetched, once each.
@@ -306,7 +328,7 @@ class Gateway:
         return replace(run, caller=caller, refreshed=True)
 
     async def _run(self, run: _Run, label: str, sealed: str) -> CallResult:
-        """Run an admitted call and settle it, whatever happens."""
+        """Run an admitted call and settle it, whatever happens; one that has to ask is settled too, and not charged."""
         try:
             structured = await self._execute(run, label, sealed)
         except HermesError as error:
@@ -316,11 +338,14 @@ class Gateway:
         except asyncio.CancelledError:
             await asyncio.shield(self._settle(run.call, "cancelled", run.options, run.started))
             raise
+        except Asked as asked:
+            await self._settle(run.call, "input_required", run.options, run.started)
+            raise self._required(run, asked) from None
         await self._settle_run(run, structured)
         return CallResult(run.call.id, structured)
 
     async def _execute(self, run: _Run, label: str, sealed: str) -> dict[str, Any]:
-        context = ToolContext(run.call.id, run.options.report)
+        context = ToolContext(run.call.id, run.options.report, asks=run.asking, log=run.options.log)
         if self._own is not None and run.tool.platform == GATEWAY:
             return await self._own.run(run.caller, run.tool, run.arguments, context)
         return await execute(self._accounts, run.caller, run.tool, run.arguments, context, label=label, sealed=sealed)

@@ -12,10 +12,16 @@ from hermes.gateway.accounts import Accounts, OpenAccount
 from hermes.gateway.fence import fence, fence_text
 from hermes.gateway.refusals import unexpected
 from hermes.identity.caller import Caller
-from hermes.platforms.base import Effect, Tool, ToolContext
+from hermes.platforms.asks import Asked
+from hermes.platforms.base import Effect, Tool
+from hermes.platforms.context import ToolContext
 
 _BACKSTOP_SECONDS: Final = 5.0
 """The platform's client ends at the tool's deadline by itself; this much later, whatever else hangs is ended too."""
+
+
+class AskedTooLateError(Exception):
+    """A tool asked something after it had sent a request that changes something."""
 
 
 async def execute(
@@ -39,6 +45,7 @@ async def execute(
 
     Raises:
         HermesError: whatever stopped it; its texts are fenced.
+        Asked: the client has to be asked first.
     """
     deadline = asyncio.get_running_loop().time() + tool.timeout
     account: OpenAccount | None = None
@@ -46,6 +53,11 @@ async def execute(
         account = accounts.open(caller, tool, label, sealed, deadline)
         async with asyncio.timeout(tool.timeout + _BACKSTOP_SECONDS):
             return dict(fence(await tool.run(account.api, arguments, context)))
+    except Asked:
+        if context.repeats and account is not None and account.http.may_have_acted and tool.effect is not Effect.READ:
+            # Run again it would act again. That is a fault of the tool's.
+            raise unexpected(AskedTooLateError(tool.name), tool, may_have_acted=True) from None
+        raise
     except HermesError as error:
         if isinstance(error, NeedsReconnect) and account is not None:
             # The platform said so. A credential that did not open here may well be fine for another replica.

@@ -54,7 +54,7 @@ class SqlJournal:
         self.publish_state = PublishState.CREATED
 
     async def step(self, name: str, work: Callable[[], Awaitable[Any]], *, repeatable: bool) -> Any:
-        """See `hermes.platforms.base.ToolContext.step`.
+        """See `hermes.platforms.context.ToolContext.step`.
 
         Raises:
             OutcomeUnknown: an earlier run began this step and left no answer.
@@ -80,7 +80,7 @@ class SqlJournal:
         return result
 
     async def state(self, state: PublishState) -> None:
-        """See `hermes.platforms.base.ToolContext.state`."""
+        """See `hermes.platforms.context.ToolContext.state`."""
         self.publish_state = state
         await self._note(publish_state=state.value)
 

@@ -35,8 +35,9 @@ from hermes.gateway.outcomes import Cancelled, Result, open_result, outcome_of, 
 from hermes.gateway.results import CallResult, LongCall, ProgressReport, Transport
 from hermes.identity.caller import Caller, Grants, Via
 from hermes.identity.callers import Callers
-from hermes.platforms.base import Tool, ToolContext
+from hermes.platforms.base import Tool
 from hermes.platforms.catalog import Catalog
+from hermes.platforms.context import ToolContext
 from hermes.platforms.ports import PublishState
 from hermes.storage.queue import RetryLater
 

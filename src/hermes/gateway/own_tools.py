@@ -23,7 +23,8 @@ from hermes.media.limits import MediaLimits
 from hermes.media.names import OCTETS
 from hermes.media.shown import KeptFile
 from hermes.media.store import MediaStore
-from hermes.platforms.base import Credentials, Effect, PasteToken, Plain, Platform, Tool, ToolContext
+from hermes.platforms.base import Credentials, Effect, PasteToken, Plain, Platform, Tool
+from hermes.platforms.context import ToolContext
 
 GATEWAY: Final = "gateway"
 MAX_UPLOAD: Final = 3_000_000

@@ -8,11 +8,14 @@ from datetime import datetime
 from typing import Any, Literal
 
 from hermes.errors import HermesError
+from hermes.gateway.asking import Dialogue
 from hermes.platforms.base import Tool
+from hermes.platforms.context import LogLevel
 from hermes.platforms.schema import Schema
 
 Transport = Literal["mcp", "sse", "rest", "cli"]
 ProgressReport = Callable[[float, float | None, str | None], Awaitable[None]]
+LogReport = Callable[[LogLevel, Any], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,8 @@ class CallOptions:
         idempotency_key: the client's own key, if it gave one (1 to 255 printable ASCII characters).
         report: where progress goes, if the client asked for it.
         query: the arguments are strings of a URL's query and are read leniently.
+        log: where a tool's messages go, if the client wants any.
+        dialogue: what the client can be asked and has answered; None where nobody can be asked.
     """
 
     transport: Transport
@@ -34,6 +39,8 @@ class CallOptions:
     idempotency_key: str | None = None
     report: ProgressReport | None = None
     query: bool = False
+    log: LogReport | None = None
+    dialogue: Dialogue | None = None
 
 
 @dataclass(frozen=True, slots=True)

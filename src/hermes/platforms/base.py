@@ -24,7 +24,8 @@ import orjson
 from pydantic import BaseModel, ConfigDict, SecretStr, create_model
 
 from hermes.net.upstream import BoundUpstream
-from hermes.platforms.ports import Journal, Ports, PublishState
+from hermes.platforms.context import ToolContext
+from hermes.platforms.ports import Ports
 from hermes.platforms.schema import Schema, input_schema, output_schema
 from hermes.settings import Settings
 
@@ -166,48 +167,6 @@ class ApiContext:
 
     def setting(self, declared: Setting) -> str:
         return self.settings.environ.get(declared.name) or declared.default
-
-
-class ToolContext:
-    """What a tool may use of the call it runs in: declare a parameter of this type to get it. Not an argument."""
-
-    __slots__ = ("_journal", "_report", "call_id")
-
-    def __init__(
-        self,
-        call_id: str,
-        report: Callable[[float, float | None, str | None], Awaitable[None]] | None,
-        journal: Journal | None = None,
-    ) -> None:
-        self.call_id = call_id
-        self._report = report
-        self._journal = journal
-
-    async def step(self, name: str, work: Callable[[], Awaitable[Any]], *, repeatable: bool = False) -> Any:
-        """Do one step of a call that takes several requests to the vendor, and remember what came of it.
-
-        A call that is resumed after its process died does not repeat a step that was done, and never repeats one that
-        was begun and may have been received.
-
-        Args:
-            name: unique within the call, e.g. `container`, `chunk-7`.
-            work: does it; returns a JSON value, which is kept (encrypted) and returned again on resuming.
-            repeatable: the vendor addresses it by offset or part, so doing it twice does no harm.
-
-        Raises:
-            OutcomeUnknown: an earlier process began this step and left no answer.
-        """
-        return await (work() if self._journal is None else self._journal.step(name, work, repeatable=repeatable))
-
-    async def state(self, state: PublishState) -> None:
-        """Say where a publication stands; `GET /api/calls/{id}` shows it."""
-        if self._journal is not None:
-            await self._journal.state(state)
-
-    async def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
-        """Tell the client how far the work is; `done` must grow. Does nothing when nobody asked."""
-        if self._report is not None:
-            await self._report(done, total, message)
 
 
 C = TypeVar("C", bound=Credentials)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
 from mcp_types import (
     INVALID_PARAMS,
     CallToolRequestParams,
+    EmptyResult,
     GetPromptRequestParams,
     ListPromptsResult,
     ListResourcesResult,
@@ -20,17 +22,30 @@ from mcp_types import (
     PaginatedRequestParams,
     ReadResourceRequestParams,
     RequestParams,
+    SetLevelRequestParams,
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from hermes.errors import HermesError, InsufficientScope, InvalidArguments, NotAuthenticated, UnknownTool
+from hermes.errors import (
+    BadInput,
+    Conflict,
+    HermesError,
+    InsufficientScope,
+    InvalidArguments,
+    MissingCapability,
+    NotAuthenticated,
+    UnknownTool,
+)
 from hermes.gateway.arguments import check_arguments
+from hermes.gateway.asking import Dialogue
 from hermes.gateway.call import Gateway
 from hermes.gateway.grants import lacks_scope
-from hermes.gateway.results import CallOptions, CallResult, ProgressReport, ToolView
-from hermes.platforms.base import ToolContext
+from hermes.gateway.results import CallOptions, CallResult, LogReport, ProgressReport, ToolView
+from hermes.platforms.context import ToolContext
+from hermes.transports.asking import answering, dialogue_of, translated
 from hermes.transports.exchange import RpcRequest
 from hermes.transports.inbound import SCOPE_KEY, Inbound, client_name
+from hermes.transports.log_messages import LogMessages
 from hermes.transports.search_mode import CALL, SEARCH_TOOLS, SEARCH_VIEWS, looking_at
 from hermes.transports.tasks import McpTasks, declares_tasks
 from hermes.transports.tool_list import Page, ToolList, bad_cursor
@@ -58,6 +73,7 @@ class McpMethods:
         self._gateway = gateway
         self._tools = tools
         self._tasks = tasks
+        self._logs = LogMessages()
 
     async def list_tools(self, context: Context, params: PaginatedRequestParams | None) -> dict[str, Any]:
         page = await self.page(inbound_of(context), context.protocol_version, params.cursor if params else None)
@@ -80,25 +96,52 @@ class McpMethods:
         inbound = inbound_of(context)
         asked = progress_token_from_params(context.params) is not None
         report = growing(context.session.report_progress) if asked else None
-        return await self.call(inbound, params.name, params.arguments or {}, context.params or {}, report)
+        log, raw = self._logs.report(context), context.params or {}
+
+        def work(dialogue: Dialogue | None) -> Awaitable[dict[str, Any]]:
+            return self._run(inbound, params.name, params.arguments or {}, raw, report, log=log, dialogue=dialogue)
+
+        try:
+            return await answering(context, work)
+        except (Conflict, MissingCapability) as error:
+            return failure(error)
 
     async def call(
         self,
         inbound: Inbound,
         name: str,
         arguments: dict[str, Any],
-        params: Any,
+        params: dict[str, Any],
         report: ProgressReport | None,
     ) -> dict[str, Any]:
-        """Run a tool and give the `tools/call` result.
+        """Run a tool for a client without a session and give the `tools/call` result.
 
         Raises:
-            MCPError: -32602, no such tool for this caller.
+            MCPError: -32602, no such tool for this caller; as `translated`.
             NotAuthenticated, InsufficientScope: when the door can still answer with their HTTP status.
         """
+        dialogue = dialogue_of(params)
+        work = self._run(inbound, name, arguments, params, report, log=None, dialogue=dialogue)
+        try:
+            return await translated(work, "tools/call", modern=dialogue is not None)
+        except MissingCapability as error:
+            return failure(error)
+
+    async def _run(
+        self,
+        inbound: Inbound,
+        name: str,
+        arguments: dict[str, Any],
+        params: Any,
+        report: ProgressReport | None,
+        *,
+        log: LogReport | None,
+        dialogue: Dialogue | None,
+    ) -> dict[str, Any]:
+        """Run a tool; raises `InputRequired`, `BadInput` and `MissingCapability`, which each era shows differently."""
         selection = inbound.selection
         if selection.search and name in SEARCH_TOOLS:
-            return await self._search(inbound, name, arguments, params, report)
+            return await self._search(inbound, name, arguments, params, report, log=log, dialogue=dialogue)
         known = self._gateway.catalog.tools.get(name)
         if selection.search or (known is not None and not selection.includes(known)):
             raise MCPError(code=INVALID_PARAMS, message=f"Unknown tool: {name[:128]}")
@@ -109,6 +152,8 @@ class McpMethods:
                 client=client_name(params, None) or inbound.client,
                 idempotency_key=_idempotency_key(params),
                 report=report,
+                log=log,
+                dialogue=dialogue,
             )
             if known is not None and known.long and self._tasks is not None and declares_tasks(params):
                 return await self._tasks.create(inbound.caller, name, arguments, options)
@@ -119,6 +164,8 @@ class McpMethods:
             if inbound.by_status:
                 raise
             return failure(error)
+        except (BadInput, MissingCapability):
+            raise
         except HermesError as error:
             return failure(error)
 
@@ -133,7 +180,15 @@ class McpMethods:
         return request.method == "tools/call" and known is not None and lacks_scope(inbound.caller, known)
 
     async def _search(
-        self, inbound: Inbound, name: str, arguments: dict[str, Any], params: Any, report: ProgressReport | None
+        self,
+        inbound: Inbound,
+        name: str,
+        arguments: dict[str, Any],
+        params: Any,
+        report: ProgressReport | None,
+        *,
+        log: LogReport | None,
+        dialogue: Dialogue | None,
     ) -> dict[str, Any]:
         """Run one of the three tools of search mode."""
         try:
@@ -141,14 +196,18 @@ class McpMethods:
             checked = check_arguments(tool, arguments, query=False)
             if name == CALL:
                 direct = replace(inbound, selection=replace(inbound.selection, search=False))
-                return await self.call(direct, arguments["name"], arguments["arguments"], params, report)
+                name, arguments = arguments["name"], arguments["arguments"]
+                return await self._run(direct, name, arguments, params, report, log=log, dialogue=dialogue)
             views = await self._selected(inbound)
             found = await tool.run(looking_at(views), checked, ToolContext("", None))
             return success(CallResult("", found))
-        except (NotAuthenticated, InsufficientScope):
-            raise  # only where the door answers them with their HTTP status, as `call` decided
+        except (NotAuthenticated, InsufficientScope, BadInput, MissingCapability):
+            raise  # only where the door answers them in its own way, as `_run` decided
         except HermesError as error:
             return failure(error)
+
+    async def set_level(self, context: Context, params: SetLevelRequestParams) -> EmptyResult:
+        return await self._logs.set_level(context, params)
 
     async def list_prompts(self, _context: Context, params: PaginatedRequestParams | None) -> ListPromptsResult:
         _first_page_only(params)
@@ -209,6 +268,7 @@ def build_server(
         ("resources/list", PaginatedRequestParams, methods.list_resources),
         ("resources/templates/list", PaginatedRequestParams, methods.list_resource_templates),
         ("resources/read", ReadResourceRequestParams, methods.read_resource),
+        ("logging/setLevel", SetLevelRequestParams, methods.set_level),
     ):
         _register(server, method, params_type, handler)
     if tasks is not None:

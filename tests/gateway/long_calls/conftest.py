@@ -41,8 +41,9 @@ from hermes.media.places import FolderPlace
 from hermes.media.store import MediaStore
 from hermes.net.guarded import GuardedClient
 from hermes.net.upstream import Upstream
-from hermes.platforms.base import Account, Credentials, Effect, PasteToken, Platform, ToolContext
+from hermes.platforms.base import Account, Credentials, Effect, PasteToken, Platform
 from hermes.platforms.catalog import Catalog
+from hermes.platforms.context import ToolContext
 from hermes.platforms.ports import Ports, PublishState
 from hermes.settings import load_settings
 from hermes.storage.sql import Database

@@ -22,7 +22,8 @@ import pytest
 
 from hermes.errors import HermesError
 from hermes.net.upstream import Upstream
-from hermes.platforms.base import ApiContext, Effect, ToolContext
+from hermes.platforms.base import ApiContext, Effect
+from hermes.platforms.context import ToolContext
 from hermes.platforms.email import email
 from hermes.platforms.email.api import EmailApi, Opener
 from hermes.platforms.email.credentials import EmailCredentials

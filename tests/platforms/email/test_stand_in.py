@@ -19,8 +19,9 @@ from hermes.errors import (
     RateLimited,
 )
 from hermes.net.upstream import Upstream
-from hermes.platforms.base import ApiContext, Effect, ToolContext
+from hermes.platforms.base import ApiContext, Effect
 from hermes.platforms.catalog import load_catalog
+from hermes.platforms.context import ToolContext
 from hermes.platforms.email import email
 from hermes.platforms.email.stand_in import SandboxOpener
 from hermes.platforms.ports import Ports

@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from hermes.platforms.base import ApiContext, ToolContext
+from hermes.platforms.base import ApiContext
+from hermes.platforms.context import ToolContext
 from hermes.platforms.obsidian import ObsidianCredentials, VaultApi, obsidian
 from hermes.platforms.obsidian.index import Index
 from hermes.platforms.obsidian.search import Page, Request, search

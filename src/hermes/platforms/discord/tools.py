@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from hermes.errors import InvalidArguments, OutcomeUnknown
-from hermes.platforms.base import Account, Effect, PasteToken, Platform, RateLimit, Redaction, ToolContext
+from hermes.platforms.base import Account, Effect, PasteToken, Platform, RateLimit, Redaction
+from hermes.platforms.context import ToolContext
 from hermes.platforms.discord.api import API_VERSION, DiscordApi, DiscordCredentials
 from hermes.platforms.discord.models import (
     SNOWFLAKE,

@@ -14,7 +14,7 @@ from typing import Any, Final
 from hermes.errors import HermesError, OutcomeUnknown, PlatformRejected, PlatformUnavailable
 from hermes.net.bodies import Part
 from hermes.net.upstream import UpstreamResponse
-from hermes.platforms.base import ToolContext
+from hermes.platforms.context import ToolContext
 from hermes.platforms.facebook.api import MEGABYTE, PHOTO, FacebookApi
 from hermes.platforms.facebook.errors import WRONG_OFFSET
 from hermes.platforms.meta.errors import nothing_published, wrong

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final
 from pydantic import AwareDatetime, Field
 
 from hermes.errors import InvalidArguments, OutcomeUnknown
-from hermes.platforms.base import Account, Effect, PasteToken, Platform, RateLimit, Redaction, ToolContext
+from hermes.platforms.base import Account, Effect, PasteToken, Platform, RateLimit, Redaction
+from hermes.platforms.context import ToolContext
 from hermes.platforms.facebook.api import (
     GRAPH_VERSION,
     PATIENCE_SECONDS,

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from hermes.errors import HermesError, PlatformRejected, PlatformUnavailable, RateLimited
 from hermes.net.upstream import UpstreamResponse
-from hermes.platforms.base import ToolContext
+from hermes.platforms.context import ToolContext
 from hermes.platforms.instagram.api import MEGABYTE, InstagramApi
 from hermes.platforms.instagram.errors import NOT_READY, QUOTA_WAIT, refusal_of_status
 from hermes.platforms.instagram.models import PublishedMedia

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Final
 from pydantic import AwareDatetime, Field
 
 from hermes.errors import InvalidArguments, PlatformUnavailable, Unfetchable
-from hermes.platforms.base import Account, Effect, PasteToken, Platform, RateLimit, Redaction, ToolContext
+from hermes.platforms.base import Account, Effect, PasteToken, Platform, RateLimit, Redaction
+from hermes.platforms.context import ToolContext
 from hermes.platforms.instagram.api import (
     COVER,
     GRAPH_VERSION,

@@ -6,7 +6,7 @@ from asyncio import sleep
 from typing import Any, Final
 
 from hermes.errors import Conflict, InvalidArguments
-from hermes.platforms.base import ToolContext
+from hermes.platforms.context import ToolContext
 from hermes.platforms.linkedin.api import LinkedInApi, is_urn
 from hermes.platforms.linkedin.errors import MEDIA_PENDING, Access
 from hermes.platforms.linkedin.little import little_text

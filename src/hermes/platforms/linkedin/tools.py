@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hermes.errors import Conflict
-from hermes.platforms.base import Account, Effect, PasteToken, Platform, RateLimit, Redaction, ToolContext
+from hermes.platforms.base import Account, Effect, PasteToken, Platform, RateLimit, Redaction
+from hermes.platforms.context import ToolContext
 from hermes.platforms.linkedin.api import (
     MESSAGES_SCOPE,
     SIGN_IN,

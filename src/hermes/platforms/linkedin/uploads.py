@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hermes.errors import HermesError, InvalidArguments, OutcomeUnknown, PlatformRejected
 from hermes.net.upstream import UpstreamResponse
-from hermes.platforms.base import ToolContext
+from hermes.platforms.context import ToolContext
 from hermes.platforms.linkedin.api import VIDEO_MAX_MB, LinkedInApi, is_urn, quoted
 from hermes.platforms.linkedin.errors import Access
 from hermes.platforms.ports import MediaFile, MediaRules, PublishState

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 
 from hermes.errors import HermesError, InvalidArguments, PlatformRejected
 from hermes.net.bodies import Part
-from hermes.platforms.base import ToolContext
+from hermes.platforms.context import ToolContext
 from hermes.platforms.ports import MediaFile, MediaRules, PublishState
 from hermes.platforms.snapchat import api as snap
 from hermes.platforms.snapchat.errors import PROCESSING

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from hermes.errors import HermesError, InvalidArguments, PlatformRejected
-from hermes.platforms.base import Account, Effect, PasteToken, Platform, RateLimit, Redaction, ToolContext
+from hermes.platforms.base import Account, Effect, PasteToken, Platform, RateLimit, Redaction
+from hermes.platforms.context import ToolContext
 from hermes.platforms.ports import PublishState
 from hermes.platforms.snapchat.api import ADS_API, BUSINESS_API, SnapchatApi, SnapchatCredentials
 from hermes.platforms.snapchat.models import AdAccount, AdAccounts, Me, PublicProfile, Snap, Target, Uuid

@@ -11,7 +11,7 @@ from typing import Any, Final
 from yarl import URL
 
 from hermes.errors import HermesError, InvalidArguments, PlatformRejected, PlatformUnavailable
-from hermes.platforms.base import ToolContext
+from hermes.platforms.context import ToolContext
 from hermes.platforms.ports import MediaFile, MediaRules, PublishState
 from hermes.platforms.tiktok.api import UPLOAD_HOSTS, TikTokApi
 from hermes.platforms.tiktok.chunks import Chunk, ChunkPlan, plan_chunks

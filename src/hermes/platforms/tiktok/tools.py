@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from hermes.errors import PlatformRejected
-from hermes.platforms.base import Account, Effect, PasteToken, Platform, RateLimit, Redaction, ToolContext
+from hermes.platforms.base import Account, Effect, PasteToken, Platform, RateLimit, Redaction
+from hermes.platforms.context import ToolContext
 from hermes.platforms.tiktok.api import BASIC, PUBLISH, UPLOAD, TikTokApi, TikTokCredentials
 from hermes.platforms.tiktok.errors import failure_of
 from hermes.platforms.tiktok.models import CreatorInfo, Profile, VideoStatus

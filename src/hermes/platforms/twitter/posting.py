@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Final
 
 from hermes.errors import HermesError, InvalidArguments, PayloadTooLarge
-from hermes.platforms.base import ToolContext
+from hermes.platforms.context import ToolContext
 from hermes.platforms.ports import MediaRules
 from hermes.platforms.twitter.api import MAX_CASHTAGS, MAX_VIDEO_BYTES, MAX_VIDEO_SECONDS, TwitterApi
 from hermes.platforms.twitter.models import CreatedTweet, Photo

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, Field
 
-from hermes.platforms.base import Account, Effect, PasteToken, Platform, RateLimit, Redaction, ToolContext
+from hermes.platforms.base import Account, Effect, PasteToken, Platform, RateLimit, Redaction
+from hermes.platforms.context import ToolContext
 from hermes.platforms.ports import PublishState
 from hermes.platforms.twitter.api import MAX_QUERY, SETTINGS, TwitterApi, TwitterCredentials, problems_of
 from hermes.platforms.twitter.models import (

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 from hermes.errors import Conflict, HermesError, OutcomeUnknown, PlatformRejected, PlatformUnavailable, RateLimited
 from hermes.net.bodies import MEBIBYTE, Part
 from hermes.net.upstream import UpstreamResponse
-from hermes.platforms.base import ToolContext
+from hermes.platforms.context import ToolContext
 from hermes.platforms.ports import MediaFile, PublishState
 from hermes.platforms.twitter.api import TwitterApi
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from hermes.errors import InvalidArguments
-from hermes.platforms.base import Account, Effect, PasteToken, Platform, RateLimit, Redaction, ToolContext
+from hermes.platforms.base import Account, Effect, PasteToken, Platform, RateLimit, Redaction
+from hermes.platforms.context import ToolContext
 from hermes.platforms.meta.errors import wrong
 from hermes.platforms.meta.paging import CURSOR, MAX_EMPTY_PAGES, next_cursor, page_items, read_page
 from hermes.platforms.whatsapp.api import GRAPH_VERSION, WhatsAppApi, WhatsAppCredentials
