@@ -6,9 +6,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from contract.requests import Sent
 
 _PATH = re.compile(r"/bot[^/]+/(\w+)")
+
+
+A_FILE = object()
+"""What stands in a checked form for a file."""
 
 
 class BotApi:
@@ -24,6 +30,10 @@ class BotApi:
         if method is None:
             return [f"{sent.method} {_PATH.sub('/bot…', sent.path)}: there is no such method"]
         body = sent.body or {}
+        if sent.content_type == "multipart/form-data":
+            fields = self._methods[method].get("fields", ())
+            kinds = {field["name"]: field["types"] for field in fields}
+            body = {name: _from_form(kinds.get(name, ()), value) for name, value in body.items()}
         if sent.query:
             return [f"{method}: parameters are in the URL"]
         return [f"{method}{problem}" for problem in self._fields(self._methods[method].get("fields", ()), body)]
@@ -57,8 +67,20 @@ class BotApi:
             case "String":
                 return isinstance(value, str)
             case "InputFile":
-                return False  # is sent as a multipart file only
+                return value is A_FILE
         described = self._types[kind]
         if described.get("subtypes"):
             return any(self._is(one, value) for one in described["subtypes"])
         return isinstance(value, dict) and not list(self._fields(described.get("fields", ()), value))
+
+
+def _from_form(kinds: Sequence[str], text: str) -> Any:
+    """A form's text as the field means it: a file, JSON, or the text itself."""
+    if "InputFile" in kinds:
+        return A_FILE
+    if "String" in kinds:
+        return text
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text

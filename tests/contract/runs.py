@@ -97,6 +97,13 @@ TELEGRAM: list[tuple[str, dict[str, Any]]] = [
             "disable_notification": True, "protect_content": True,
         },
     ),
+    (
+        "send_photo",
+        {
+            "chat_id": 5551234, "photo": "$photo", "caption": "Look", "parse_mode": "html", "has_spoiler": True,
+            "reply_to_message_id": 1, "message_thread_id": 7,
+        },
+    ),
     ("get_updates", {}),
     ("get_updates", {"offset": 5, "limit": 100, "timeout": 0}),
     ("get_chat", {"chat_id": 42}),

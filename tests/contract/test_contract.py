@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from contract.bot_api import BotApi
 from contract.coverage import declared, given
@@ -120,6 +122,10 @@ SEARCH = Sent("GET", "/2/tweets/search/recent", (("query", "cats"), ("max_result
 SEGMENT = Sent("POST", "/2/media/upload/1/append", (), "multipart/form-data", {"segment_index": "0", "media": "x"})
 BOT = Sent("POST", "/bot1:x/sendMessage", (), "application/json", {"chat_id": 5, "text": "Hi"})
 
+PHOTO = Sent(
+    "POST", "/bot1:x/sendPhoto", (), "multipart/form-data", {"chat_id": "5", "photo": "bytes", "has_spoiler": "true"}
+)
+
 
 @pytest.mark.parametrize(
     ("which", "sent", "says"),
@@ -162,6 +168,9 @@ BOT = Sent("POST", "/bot1:x/sendMessage", (), "application/json", {"chat_id": 5,
         (2, replace(BOT, body={"chat_id": 5, "text": "Hi", "silent": True}), ".silent: is not known"),
         (2, replace(BOT, body={"chat_id": 5, "text": "Hi", "reply_parameters": {}}), ".reply_parameters: is none of"),
         (2, replace(BOT, query=(("text", "Hi"),)), "in the URL"),
+        (2, PHOTO, None),
+        (2, replace(PHOTO, body={"chat_id": "5", "photo": "x", "has_spoiler": "yes"}), ".has_spoiler: is none of"),
+        (2, replace(PHOTO, body={"chat_id": "5", "photo": "x", "text": "x"}), ".text: is not known"),
     ],
 )
 def test_the_checkers_see_what_is_wrong(which: int, sent: Sent, says: str | None) -> None:
@@ -202,6 +211,7 @@ async def _prepare(bench: Any, platform: AnyPlatform, credentials: dict[str, Any
         values["message"] = sent["id"]
     if platform is telegram:
         await bench.run(platform, credentials, "send_message", chat_id=5551234, text="Hi")
+        values["photo"] = await _file(bench, _png(40, 20), content_type="image/png", width=40, height=20)
     if platform is twitter:
         _without_waiting(bench)
         values["photo"] = await _file(bench, b"\x89PNG", content_type="image/png")
@@ -209,6 +219,12 @@ async def _prepare(bench: Any, platform: AnyPlatform, credentials: dict[str, Any
         values["tweet"] = (await bench.run(platform, credentials, "create_tweet", text="Zero"))["id"]
         values["media"] = (await bench.run(platform, credentials, "upload_video", video=values["video"]))["media_id"]
     return values
+
+
+def _png(width: int, height: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), "red").save(file, "PNG")
+    return file.getvalue()
 
 
 def _without_waiting(bench: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from typing import Any
 
 import orjson
@@ -103,6 +104,39 @@ async def test_a_photo_is_sent_and_sent_again(platform_bench: Any) -> None:
     )  # fmt: skip
     assert again["message_id"] == 2
     assert _sent(platform_bench)[-1]["has_spoiler"] is True
+
+
+async def test_an_uploaded_photo_is_sent_as_a_file(platform_bench: Any) -> None:
+    content = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 300, 200) + bytes(8)
+    platform_bench.media.add("media_" + "a" * 26, content, "image/png", filename="cat.png", width=300, height=200)
+    sent = await platform_bench.run(
+        telegram, BOT, "send_photo", chat_id="@channel", photo="media_" + "a" * 26, caption="<b>Look",
+        parse_mode="html", has_spoiler=True,
+    )  # fmt: skip
+    assert (sent["caption"], sent["sent_as_plain_text"]) == ("<b>Look", True)
+    first, last = platform_bench.requests()[-2:]
+    assert first.content_type == last.content_type == "multipart/form-data"
+    assert content in first.body
+    assert content in last.body
+    assert b"parse_mode" not in last.body
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"width": 9_000, "height": 1_001},
+        {"width": 2_100, "height": 100},
+        {"width": 100, "height": 2_100},
+        {"size": 10 * 1024 * 1024 + 1},
+        {"content_type": "application/pdf"},
+    ],
+)
+async def test_a_photo_that_telegram_would_not_take_is_not_sent(platform_bench: Any, known: dict[str, Any]) -> None:
+    content, kind = b"x" * known.pop("size", 10), known.pop("content_type", "image/png")
+    platform_bench.media.add("media_" + "a" * 26, content, kind, **{"width": 300, "height": 200, **known})
+    error = await platform_bench.refused(telegram, BOT, "send_photo", chat_id=5, photo="media_" + "a" * 26)
+    assert "core.telegram.org" in error.message
+    assert platform_bench.requests() == []
 
 
 async def test_updates_are_looked_at_and_then_confirmed(platform_bench: Any) -> None:

@@ -5,6 +5,7 @@ Source: https://core.telegram.org/bots/api (10.3) unless another is named.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
@@ -13,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, SecretStr, ValidationError
 
 from hermes.errors import HermesError, NeedsReconnect
 from hermes.net.answers import retry_after as asked_to_wait
+from hermes.net.bodies import Part
 from hermes.net.upstream import UpstreamResponse
 from hermes.platforms.base import ApiContext, Credentials, Env
 from hermes.platforms.telegram.errors import CANNOT_PARSE, refusal_error
@@ -78,8 +80,8 @@ class TelegramApi:
             error = refused.error
         raise await self._explained(method, error)
 
-    async def send(self, method: str, parameters: dict[str, Any]) -> Sent:
-        """Call a method that sends a message.
+    async def send(self, method: str, parameters: dict[str, Any], file: Part | None = None) -> Sent:
+        """Call a method that sends a message, and with it a file if there is one.
 
         After two refusals, which are clear (nothing was sent), the message is sent again at once, once each: without
         formatting when that cannot be parsed, and to the supergroup that a group has become.
@@ -90,7 +92,7 @@ class TelegramApi:
         plain, migrated_to = False, None
         while True:
             try:
-                result, response = await self._request(method, parameters)
+                result, response = await self._request(method, parameters, file)
                 return Sent(result, response, plain, migrated_to)
             except _Refused as refused:
                 error, said, migrate_to = refused.error, refused.description, refused.migrate_to
@@ -115,9 +117,14 @@ class TelegramApi:
             pass  # its text holds parts of the answer
         raise self.context.http.unclear(response)
 
-    async def _request(self, method: str, parameters: dict[str, Any] | None) -> tuple[Any, UpstreamResponse]:
+    async def _request(
+        self, method: str, parameters: dict[str, Any] | None, file: Part | None = None
+    ) -> tuple[Any, UpstreamResponse]:
         url = f"{self.context.base_url}/bot{self._token.get_secret_value()}/{method}"
-        response = await self.context.http.request("POST", url, json=parameters or {})
+        if file is None:
+            response = await self.context.http.request("POST", url, json=parameters or {})
+        else:
+            response = await self.context.http.request("POST", url, multipart=[*_as_form(parameters or {}), file])
         answer = _envelope(response)
         if answer.get("ok") is True and response.status == 200 and "result" in answer:
             return answer["result"], response
@@ -146,6 +153,11 @@ class TelegramApi:
         return NeedsReconnect(
             "Telegram does not know this bot's token: take the present one from BotFather and link it.", **error.data
         )
+
+
+def _as_form(parameters: dict[str, Any]) -> list[Part]:
+    """In a form what is no text is JSON. Source: Bot API, "Making requests"."""
+    return [Part(name, value if isinstance(value, str) else json.dumps(value)) for name, value in parameters.items()]
 
 
 def _envelope(response: UpstreamResponse) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from hermes.errors import Conflict, InvalidArguments
+from hermes.net.bodies import Part
 from hermes.platforms.base import Account, Effect, PasteToken, Platform, RateLimit, Redaction
+from hermes.platforms.ports import MediaRules
 from hermes.platforms.telegram.api import Sent, TelegramApi, TelegramCredentials
 from hermes.platforms.telegram.models import Bot, ChatInfo, SentMessage, Updates
 
@@ -29,6 +31,18 @@ telegram = Platform(
     base_url="https://api.telegram.org",
     # The numbers are adaptive, and the two others (1 per second in a chat, 20 per minute in a group) count per chat.
     limits=(RateLimit(30, 1, source=_LIMITS_PAGE, enforced=False),),
+)
+
+HANDLE = "media_"
+"""What the handles of kept files begin with. Telegram's file ids encode the file's kind first, and never begin so."""
+
+PHOTO = MediaRules(
+    types=frozenset({"image/jpeg", "image/png", "image/webp"}),
+    max_bytes=10 * 1024 * 1024,
+    source="https://core.telegram.org/bots/api#sendphoto",
+    max_sides=10_000,
+    min_ratio=1 / 20,
+    max_ratio=20,
 )
 
 MAX_TEXT = 4096
@@ -116,8 +130,8 @@ async def send_photo(
         Field(
             max_length=2048,
             pattern=r"^(https://[^\s]+|[A-Za-z0-9_-]{20,})$",
-            description="An https URL that leads straight to a picture (5 MB at most; Telegram fetches it), or the "
-            "file_id of a photo that the bot sent or got before",
+            description="An https URL that leads straight to a picture (5 MB at most; Telegram fetches it), a media "
+            "handle (10 MB at most), or the file_id of a photo that the bot sent or got before",
         ),
     ],
     caption: Annotated[
@@ -136,7 +150,6 @@ async def send_photo(
     Source: Bot API, sendPhoto."""
     _check_length("caption", caption or "", parse_mode, MAX_CAPTION)
     parameters = {
-        "photo": photo,
         **_common(chat_id, parse_mode if caption else "none", reply_to_message_id, message_thread_id),
         **_switches(
             show_caption_above_media=show_caption_above_media,
@@ -147,7 +160,9 @@ async def send_photo(
     }
     if caption:
         parameters["caption"] = caption
-    return _sent(bot, await bot.send("sendPhoto", parameters))
+    if photo.startswith(HANDLE):
+        return _sent(bot, await bot.send("sendPhoto", parameters, await _upload(bot, photo)))
+    return _sent(bot, await bot.send("sendPhoto", parameters | {"photo": photo}))
 
 
 @telegram.tool(Effect.READ, rest="GET /updates", timeout=35.0)
@@ -194,6 +209,12 @@ async def get_chat(bot: TelegramApi, chat_id: ChatId) -> ChatInfo:
 
     Source: Bot API, getChat."""
     return bot.read(ChatInfo, *await bot.call("getChat", {"chat_id": _number(chat_id)}))
+
+
+async def _upload(bot: TelegramApi, handle: str) -> Part:
+    async with bot.context.ports.media.open(bot.context.customer_id, handle, PHOTO, field="photo") as file:
+        content = b"".join([piece async for piece in file.read()])
+        return Part("photo", content, filename=file.filename, content_type=file.content_type)
 
 
 def _check_length(name: str, text: str, parse_mode: str, limit: int) -> None:
