@@ -38,7 +38,7 @@ class Rates:
     def __init__(self, redis: Redis) -> None:
         # the pool is ours: the address in front of it is never connected to
         storage = RedisStorage(
-            "async+redis://pool",
+            "async+redis://pool:6379",
             implementation="redispy",
             key_prefix=_PREFIX,
             connection_pool=redis.connection_pool,  # type: ignore[arg-type]  # passed on to redis-py as it is
