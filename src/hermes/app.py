@@ -16,6 +16,7 @@ from hermes.billing.plans import plan_of
 from hermes.billing.quota import Quotas
 from hermes.billing.usage import UsageLedger
 from hermes.connections.key_check import verify_key_check
+from hermes.connections.links import ConnectLinks
 from hermes.connections.names import key_name
 from hermes.connections.probing import Prober
 from hermes.connections.routing import PhoneNumbers, Routing
@@ -81,6 +82,7 @@ class House:
     authorizations: Authorizations
     credentials: CredentialStore
     connections: Connections
+    connect_links: ConnectLinks
     gateway: Gateway
     admissions: Admissions
     lookup: CallLookup
@@ -192,7 +194,8 @@ def build_house(
         settings,
         plan_includes=lambda caller, platform: plan_of(caller.plan).includes(platform),
     )
-    accounts = Accounts(catalog, settings, credentials, connections, upstream, ports, key_name=key_name)
+    connect_links = ConnectLinks(keyring, settings.public_url)
+    accounts = Accounts(catalog, settings, credentials, connections, connect_links, upstream, ports, key_name=key_name)
     trail, answers = Trail(redis), Answers(keyring)
     long_calls = LongCalls(long_rows, keyring, catalog, accounts, admissions, callers, answers, observe=metrics.observe)
     lookup, states = CallLookup(redis, trail, long_calls), RequestStates(keyring)
@@ -221,6 +224,7 @@ def build_house(
         authorizations=authorizations,
         credentials=credentials,
         connections=connections,
+        connect_links=connect_links,
         gateway=gateway,
         admissions=admissions,
         lookup=lookup,

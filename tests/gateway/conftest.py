@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from hermes.audit.trail import Trail
 from hermes.billing.quota import Quotas
 from hermes.billing.usage import UsageLedger
+from hermes.connections.links import ConnectLinks
 from hermes.connections.names import key_name
 from hermes.connections.store import CredentialStore
 from hermes.crypto import Keyring
@@ -214,7 +215,10 @@ async def house(database: Database, redis: Redis, settings: Settings) -> AsyncIt
     upstream = Upstream()
     linked = Linked(store)
     ports = NoPorts()
-    accounts = Accounts(catalog, settings, store, linked, upstream, Ports(ports, ports, ports), key_name=key_name)
+    links = ConnectLinks(keyring, settings.public_url)
+    accounts = Accounts(
+        catalog, settings, store, linked, links, upstream, Ports(ports, ports, ports), key_name=key_name
+    )
     states = RequestStates(keyring)
     gateway = Gateway(catalog, accounts, admissions, quotas, callers, Answers(keyring), states=states)
     trail = Trail(redis)

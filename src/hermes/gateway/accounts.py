@@ -52,6 +52,14 @@ class Linked(Protocol):
         ...
 
 
+class Links(Protocol):
+    """What the pipeline needs of `hermes.connections.links`."""
+
+    def url(self, customer_id: str, platform: str, label: str | None = None) -> str:
+        """Where this customer links an account of the platform in a browser."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class OpenAccount:
     """A platform's API, opened for one call on one account."""
@@ -70,6 +78,7 @@ class Accounts:
         settings: Settings,
         store: CredentialStore,
         linked: Linked,
+        links: Links,
         upstream: Upstream,
         ports: Ports,
         *,
@@ -80,6 +89,7 @@ class Accounts:
         self._settings = settings
         self._store = store
         self._linked = linked
+        self._links = links
         self._upstream = upstream
         self._ports = ports
         self._key_name = key_name
@@ -145,7 +155,7 @@ class Accounts:
         labels = (await self._linked.accounts(caller.customer_id)).get(platform, ())
         if label is None and labels and await self._sealed(caller, platform, labels[0]) is not None:
             return labels[0]
-        raise self._not_linked(platform)
+        raise self._not_linked(caller, platform, label)
 
     async def stored(self, caller: Caller, platform: str, label: str) -> str:
         """The sealed credential of an account, for a call that goes on after a restart; '' in single-user mode.
@@ -159,14 +169,14 @@ class Accounts:
             return ""
         sealed = await self._sealed(caller, platform, label)
         if sealed is None:
-            raise self._not_linked(platform)
+            raise self._not_linked(caller, platform, label)
         return sealed
 
     async def _sealed(self, caller: Caller, platform: str, label: str) -> str | None:
         try:
             return await self._store.load(caller.customer_id, platform, label)
         except NeedsReconnect as error:
-            url = self._connect_url(platform)
+            url = self._links.url(caller.customer_id, platform, label)
             raise NeedsReconnect(
                 f"The linked {self._catalog.platforms[platform].title} account no longer works. Reconnect it: {url}",
                 platform=platform,
@@ -206,7 +216,7 @@ class Accounts:
         error.data.setdefault("platform", tool.platform)
         if caller.single_user:
             return
-        error.data.setdefault("connect_url", self._connect_url(tool.platform))
+        error.data.setdefault("connect_url", self._links.url(caller.customer_id, tool.platform, label))
         await self._linked.mark_needs_reconnect(caller.customer_id, tool.platform, label, error.message, used=sealed)
 
     def _unseal(self, caller: Caller, platform: AnyPlatform, label: str, sealed: str) -> Credentials:
@@ -216,18 +226,24 @@ class Accounts:
         except (Undecryptable, ValueError) as error:
             reason = error.reason if isinstance(error, Undecryptable) else "its content does not fit the platform"
             log.error("credential_does_not_open", key=name, reason=reason)
+            url = self._links.url(caller.customer_id, platform.id, label)
             raise NeedsReconnect(
-                f"The stored {platform.title} credential cannot be used any more. Reconnect the account: "
-                f"{self._connect_url(platform.id)}",
+                f"The stored {platform.title} credential cannot be used any more. Reconnect the account: {url}",
                 platform=platform.id,
-                connect_url=self._connect_url(platform.id),
+                account=label,
+                connect_url=url,
                 nothing_sent=True,
             ) from None
         return credentials
 
-    def _not_linked(self, platform: str) -> NotConnected:
-        title, url = self._catalog.platforms[platform].title, self._connect_url(platform)
-        return NotConnected(f"No {title} account is linked. Link one first: {url}", platform=platform, connect_url=url)
+    def _not_linked(self, caller: Caller, platform: str, label: str | None) -> NotConnected:
+        title, url = self._catalog.platforms[platform].title, self._links.url(caller.customer_id, platform, label)
+        return NotConnected(
+            f"No {title} account is linked. Link one within 15 minutes at {url} and try again; programs can use "
+            f"POST /api/connect/{platform}.",
+            platform=platform,
+            connect_url=url,
+        )
 
     def _nothing_in_environ(self, platform: AnyPlatform) -> NotConnected:
         names = [
@@ -241,6 +257,3 @@ class Accounts:
             "environment and start hermes again.",
             platform=platform.id,
         )
-
-    def _connect_url(self, platform: str) -> str:
-        return f"{self._settings.public_url}/api/connect/{platform}"

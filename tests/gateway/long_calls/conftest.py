@@ -19,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 from hermes.audit.trail import Trail
 from hermes.billing.quota import Quotas
 from hermes.billing.usage import UsageLedger
+from hermes.connections.links import ConnectLinks
 from hermes.connections.names import key_name
 from hermes.connections.store import CredentialStore
 from hermes.crypto import Keyring
@@ -228,7 +229,8 @@ async def building(database: Database, redis: Redis, folder: Path, vendor: Vendo
     admissions = Admissions(redis, alive=LongCallRows(database).alive)
     nothing: Any = NoPorts()
     ports = Ports(nothing, nothing, nothing)
-    accounts = Accounts(catalog, settings, store, nothing, upstream, ports, key_name=key_name)
+    links = ConnectLinks(keyring, settings.public_url)
+    accounts = Accounts(catalog, settings, store, nothing, links, upstream, ports, key_name=key_name)
     answers, quotas = Answers(keyring), Quotas(redis, ledger)
     media = MediaStore(database, keyring, GuardedClient(), FolderPlace(folder / "media"))
     processes: list[Process] = []
