@@ -37,7 +37,9 @@ from hermes.gateway.own_tools import OwnTools
 from hermes.identity.authenticate import Authenticator
 from hermes.identity.callers import Callers
 from hermes.identity.changes import CustomerChanges
+from hermes.identity.csrf import Csrf
 from hermes.identity.service import ApiKeys, Customers
+from hermes.identity.sessions import Sessions
 from hermes.identity.versions import Versions
 from hermes.media import tasks as media_tasks
 from hermes.media.limits import limit_of
@@ -78,6 +80,8 @@ class House:
     api_keys: ApiKeys
     callers: Callers
     authenticator: Authenticator
+    csrf: Csrf
+    sessions: Sessions
     oauth_clients: OAuthClients
     authorizations: Authorizations
     credentials: CredentialStore
@@ -167,6 +171,8 @@ def build_house(
     upstream = upstream or Upstream()
     versions = Versions(redis)
     callers = Callers(database, redis, settings)
+    changes = CustomerChanges(database, versions)
+    csrf = Csrf(keyring, settings)
     routing = Routing(database, redis)
     inbound = InboundEvents(database, PhoneNumbers(routing), queue)
     media = MediaStore(database, keyring, GuardedClient(trusted=_trusted(settings)), _media_place(settings))
@@ -174,11 +180,8 @@ def build_house(
     long_rows = LongCallRows(database)
     admissions = Admissions(redis, alive=long_rows.alive)
     actions = ActionTrail(admissions)
-    changes, audience, scopes = (
-        CustomerChanges(database, versions),
-        Audience(settings.public_url),
-        ScopeCatalogue(catalog.platforms),
-    )
+    sessions = Sessions(database, changes, callers.known, settings, actions)
+    audience, scopes = Audience(settings.public_url), ScopeCatalogue(catalog.platforms)
     oauth_clients = OAuthClients(database, documents or GuardedClient(), Rates(redis))
     authorizations = Authorizations(
         database, changes, actions, AuthorizeReader(oauth_clients, scopes, audience), scopes, audience.issuer
@@ -219,7 +222,9 @@ def build_house(
         customers=Customers(database, versions, actions),
         api_keys=ApiKeys(database, versions, actions, catalog.platforms),
         callers=callers,
-        authenticator=Authenticator([callers]),
+        authenticator=Authenticator([callers, sessions], csrf),
+        csrf=csrf,
+        sessions=sessions,
         oauth_clients=oauth_clients,
         authorizations=authorizations,
         credentials=credentials,

@@ -20,6 +20,7 @@ from hermes.connections import routes as connection_routes
 from hermes.errors import Internal
 from hermes.identity import routes as identity_routes
 from hermes.identity.dependencies import Doors
+from hermes.identity.session_routes import build_session_router
 from hermes.media import routes as media_routes
 from hermes.media.limits import limit_of
 from hermes.observability.health import About, Health
@@ -69,7 +70,7 @@ class App:
         json_routes.router.routes.extend(
             [*rest.routes(), *descriptions.routes(), *_health(house).routes(), *webhook.routes()]
         )
-        web = build_base(settings, house.keyring, _nobody)
+        web = build_base(settings, house.keyring, house.sessions.of_browser)
         json_routes.router.routes.extend(web.routes())
         rooms = ErrorPages(BodyLimit(json_routes), web.pages)
         self.asgi: ASGIApp = RequestLog(FrontDoor([*self._mcp.routes(), *self._sse.routes()], rooms))
@@ -133,6 +134,7 @@ def _json_routes(house: House) -> FastAPI:
     install_problem_handlers(app, resource_metadata=_resource_metadata(house.settings))
     caller, tool_caller, acting_for = doors.current_caller, doors.tool_caller, doors.acting_for
     app.include_router(identity_routes.build_router(doors, house.customers, house.api_keys))
+    app.include_router(build_session_router(doors, house.sessions, house.csrf))
     app.include_router(connection_routes.build_router(house.connections, house.catalog, caller, acting_for))
     app.include_router(billing_routes.build_router(house.ledger, house.quotas, caller, acting_for))
     app.include_router(audit_routes.build_router(house.trail, caller, acting_for))
@@ -144,10 +146,6 @@ def _json_routes(house: House) -> FastAPI:
 def _resource_metadata(settings: Settings) -> str:
     """Where a client that is refused learns which authorization server to ask (RFC 9728, 5.1)."""
     return f"{settings.public_url}/.well-known/oauth-protected-resource/mcp"
-
-
-async def _nobody(_token: str) -> None:
-    """Sessions are not there yet, so nobody is signed in."""
 
 
 def _describe(app: FastAPI) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 
 DEFAULT_PORT = 3456
+_JWT_SECRET_BYTES = 32
 
 Signup = Literal["closed", "invite", "open"]
 LogFormat = Literal["console", "json"]
@@ -35,6 +36,7 @@ class Settings(BaseModel, frozen=True):
     credential_encryption_key: SecretStr | None = Field(None, examples=["the output of `hermes keys generate`"])
     credential_encryption_keys_old: SecretStr | None = Field(None, examples=["key1,key2"])
     jwt_secret: SecretStr | None = Field(None, examples=["the output of `hermes keys generate`"])
+    cookie_domain: str | None = Field(None, examples=["example.com"])
     mcp_legacy_sessions: bool = Field(False, examples=["true"])
     allowed_hosts: tuple[str, ...] = Field((), examples=["mcp.example.com,mcp.example.org:8443"])
     allowed_origins: tuple[str, ...] = Field((), examples=["https://claude.ai,https://chatgpt.com"])
@@ -79,6 +81,14 @@ class Settings(BaseModel, frozen=True):
         if (self.media_s3_access_key_id is None) != (self.media_s3_secret_access_key is None):
             raise SettingsError("MEDIA_S3_ACCESS_KEY_ID: goes with MEDIA_S3_SECRET_ACCESS_KEY; set both or neither")
         return self
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        # RFC 7518, section 3.2: a key for HS256 is as long as the hash, 32 bytes, or longer
+        if value is not None and len(value.get_secret_value().encode()) < _JWT_SECRET_BYTES:
+            raise ValueError(f"must have at least {_JWT_SECRET_BYTES} characters")
+        return value
 
     @field_validator("allowed_hosts", "allowed_origins", "trusted_proxies", mode="before")
     @classmethod

@@ -9,15 +9,21 @@ from dataclasses import dataclass, field
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from hermes.crypto import Keyring
 from hermes.identity.caller import Caller
 from hermes.identity.callers import Callers
+from hermes.identity.changes import CustomerChanges
+from hermes.identity.csrf import Csrf
 from hermes.identity.service import ApiKeys, Customers
+from hermes.identity.sessions import Sessions
 from hermes.identity.versions import Versions
 from hermes.settings import Settings, load_settings
 from hermes.storage.redis import Redis
 from hermes.storage.sql import Database
 
 OPERATOR_KEY = "operator-key-for-tests"
+JWT_SECRET = "a secret of the tests, long enough for HS256"
+EPOCH = 1_800_000_000.0
 PLATFORMS = ("telegram", "email", "obsidian")
 
 
@@ -41,7 +47,7 @@ class WatchedDatabase(Database):
 class Clock:
     """A clock that only moves when told."""
 
-    now: float = 1000.0
+    now: float = EPOCH
 
     def __call__(self) -> float:
         return self.now
@@ -84,11 +90,20 @@ class Identity:
         self.replicas.append(callers)
         return callers
 
+    def sessions(self, callers: Callers) -> Sessions:
+        """The sessions as the process of these callers sees them."""
+        changes = CustomerChanges(self.database, self.versions)
+        return Sessions(self.database, changes, callers.known, self.settings, self.audit, now=self.clock)
+
+    @property
+    def csrf(self) -> Csrf:
+        return Csrf(Keyring(b"k" * 32), self.settings)
+
 
 @pytest.fixture
 async def identity(redis: Redis, database: Database) -> AsyncIterator[Identity]:
     watched = WatchedDatabase(database.url.render_as_string(hide_password=False))
-    settings = load_settings({"MCP_API_KEY": OPERATOR_KEY}, env_file=None)
+    settings = load_settings({"MCP_API_KEY": OPERATOR_KEY, "JWT_SECRET": JWT_SECRET}, env_file=None)
     versions = Versions(redis)
     audit = RecordedActions()
     customers, api_keys = Customers(watched, versions, audit), ApiKeys(watched, versions, audit, PLATFORMS)

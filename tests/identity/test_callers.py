@@ -415,7 +415,9 @@ async def test_no_secret_is_kept_or_shown(identity: Any, ada: Any) -> None:
     process = identity.process()
     caller = await process.from_api_key(ada.key.secret)
     await process.close()
-    kept = repr(vars(process)) + repr(process._memory._entries) + repr(caller) + repr(ada) + repr(ada.key.row)
+    kept = (
+        repr(vars(process.known)) + repr(process.known._memory._entries) + repr(caller) + repr(ada) + repr(ada.key.row)
+    )
     stored = "".join([str(await identity.redis.get(key)) for key in await identity.redis.keys("*")])
     assert ada.key.secret not in kept + stored
     assert ada.key.secret.removeprefix("sq_live_")[:20] not in kept + stored

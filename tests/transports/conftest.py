@@ -133,7 +133,7 @@ class ToyAuthenticator:
         self.revoked: set[str] = set()
         self.suspended: set[str] = {SUSPENDED}
 
-    async def authenticate(self, headers: Headers, surface: str = "mcp") -> Caller:
+    async def authenticate(self, headers: Headers, surface: str = "mcp", method: str | None = None) -> Caller:
         key = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
         if key in self.suspended:
             raise Suspended("This customer is suspended.")

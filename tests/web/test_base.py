@@ -16,11 +16,11 @@ from starlette.routing import Route
 from hermes.crypto import Keyring
 from hermes.errors import Internal
 from hermes.identity.caller import Caller, Grants, Via
+from hermes.identity.csrf import CsrfTokens
 from hermes.settings import Settings
 from hermes.transports.body_limit import BodyLimit
 from hermes.transports.problem_handlers import install_problem_handlers
 from hermes.web.base import WebBase, build_base
-from hermes.web.csrf import CsrfTokens
 from hermes.web.error_pages import ErrorPages
 from hermes.web.forms import safe_return_to
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
@@ -85,6 +85,8 @@ class Caller:
     email: str | None = None
     obtainable: Grants | None = None
     """What an OAuth caller could have by asking the person for more; none for everybody else."""
+    credential: str | None = field(default=None, repr=False, compare=False)
+    """The name by which the credential is looked up again (readers.py): a SHA-256 or an id, never the secret."""
 
     @property
     def single_user(self) -> bool:

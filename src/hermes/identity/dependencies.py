@@ -21,9 +21,9 @@ class Doors:
         """Whoever sent the request, an assistant too: for what belongs to calling tools.
 
         Raises:
-            NotAuthenticated, Suspended: as `Authenticator.authenticate`.
+            NotAuthenticated, NotGranted, Suspended: as `Authenticator.authenticate`.
         """
-        return await self._authenticator.authenticate(request.headers, surface="api")
+        return await self._authenticator.authenticate(request.headers, surface="api", method=request.method)
 
     async def current_caller(self, request: Request) -> Caller:
         """Whoever sent the request, with a key or a session. What a person agreed to let an assistant do is to use

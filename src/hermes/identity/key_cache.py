@@ -1,4 +1,4 @@
-"""What Redis remembers of a key for a minute, and how it is kept from outliving a change (versions.py)."""
+"""What Redis remembers of a credential for a minute, and how it is kept from outliving a change (versions.py)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,33 @@ from hermes.storage.redis import Script
 ENTRY_SECONDS: Final = 60
 
 
-def entry_key(digest: str) -> str:
-    """The Redis key of what is known about an API key, by its SHA-256 in hex."""
-    return f"customer:apikey:{digest}"
+_FAMILIES: Final = {
+    Via.API_KEY: "customer:apikey",
+    Via.SESSION: "customer:session",
+    Via.OAUTH: "customer:token",
+}
+
+
+def entry_key(name: str, via: Via = Via.API_KEY) -> str:
+    """The Redis key of what is known about a credential.
+
+    Args:
+        name: by which credentials of this kind are found (`readers.py`): never the secret itself.
+    """
+    return f"{_FAMILIES[via]}:{name}"
 
 
 @dataclass(frozen=True, slots=True)
 class KnownKey:
-    """A key that exists and is not revoked, and its customer, as one read of SQL saw them."""
+    """A credential that exists and is not revoked, and its customer, as one read of SQL saw them.
+
+    Attributes:
+        id: the customer's.
+        key_id: what the audit trail calls the credential: a key's id, a session's, an authorization's.
+        client: the name of the assistant or browser that it was given to, if that is known.
+        obtainable: what an OAuth caller could get by asking for more, beyond `grants`.
+        expires_at: when it ends by itself, in seconds since 1970; none: never.
+    """
 
     id: str
     plan: str
@@ -33,18 +52,30 @@ class KnownKey:
     grants: tuple[str, ...]
     key_id: str
     version: int
+    via: Via = Via.API_KEY
+    client: str | None = None
+    obtainable: tuple[str, ...] | None = None
+    expires_at: float | None = None
 
-    def caller(self) -> Caller:
+    def caller(self, name: str) -> Caller:
+        """Who that is.
+
+        Args:
+            name: of the credential, by which `KnownCallers.refresh` finds it again.
+        """
         return Caller(
             kind="customer",
             customer_id=self.id,
-            via=Via.API_KEY,
+            via=self.via,
             key_id=self.key_id,
             grants=Grants.parse(self.grants),
             plan=self.plan,
             role=self.role,
             version=self.version,
+            client=self.client,
             email=self.email,
+            obtainable=None if self.obtainable is None else Grants.parse(self.obtainable),
+            credential=name,
         )
 
     def to_json(self) -> bytes:
@@ -55,7 +86,13 @@ class KnownKey:
         """Read an entry; none if it is not one of this form (an older hermes wrote it, say)."""
         try:
             members: dict[str, Any] = orjson.loads(text)
-            return cls(**{**members, "grants": tuple(members["grants"])})
+            obtainable = members.get("obtainable")
+            exact = {
+                "grants": tuple(members["grants"]),
+                "via": Via(members.get("via", Via.API_KEY)),
+                "obtainable": None if obtainable is None else tuple(obtainable),
+            }
+            return cls(**{**members, **exact})
         except (ValueError, TypeError, KeyError):
             return None
 
@@ -96,21 +133,22 @@ class KeyCache:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def lookup(self, digest: str) -> KnownKey | None:
-        """What is known of the key with this SHA-256, if it is valid at this moment: one round trip."""
-        text = await _LOOKUP(self._redis, [entry_key(digest)], [VERSION_PREFIX])
+    async def lookup(self, name: str, via: Via = Via.API_KEY) -> KnownKey | None:
+        """What is known of the credential of this name, if it is valid at this moment: one round trip."""
+        text = await _LOOKUP(self._redis, [entry_key(name, via)], [VERSION_PREFIX])
         return None if text is None else KnownKey.from_json(text)
 
-    async def fill(self, digest: str, known: KnownKey, state: str = "") -> bool:
+    async def fill(self, name: str, known: KnownKey, state: str = "") -> bool:
         """Remember what SQL said, unless it has been overtaken.
 
         Args:
+            name: of the credential.
             state: what `Versions.observe` gave before SQL was read, if it was asked.
 
         Returns:
             Whether it is current, and so was written.
         """
-        keys = [version_key(known.id), entry_key(digest)]
+        keys = [version_key(known.id), entry_key(name, known.via)]
         arguments: list[str | bytes | float] = [
             str(known.version),
             _mark(state),

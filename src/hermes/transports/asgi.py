@@ -23,12 +23,13 @@ HeaderList = list[tuple[bytes, bytes]]
 class Authenticator(Protocol):
     """Turns a request's headers into a caller."""
 
-    async def authenticate(self, headers: Headers, surface: str) -> Caller:
+    async def authenticate(self, headers: Headers, surface: str, method: str | None = None) -> Caller:
         """Say who is calling.
 
         Args:
             headers: the request's headers.
             surface: `mcp` (no cookies) or `api`.
+            method: the request's, where cookies count.
 
         Raises:
             NotAuthenticated: nobody, or a key we do not know.

@@ -77,7 +77,7 @@ class RestTransport:
         in_query = tool.rest_method in IN_QUERY
         if not in_query and (declared_length(headers) or 0) > MAX_BODY:
             raise _too_large()
-        caller = await self._authenticator.authenticate(headers, "api")
+        caller = await self._authenticator.authenticate(headers, "api", scope["method"])
         if in_query:
             arguments = query_arguments(tool, scope.get("query_string", b""))
         elif not is_json(headers) and headers.get("content-length") != "0" and "content-type" in headers:

@@ -9,8 +9,8 @@ from starlette.routing import Route
 
 from hermes.crypto import Keyring
 from hermes.identity.caller import Caller
+from hermes.identity.csrf import CsrfTokens
 from hermes.settings import Settings
-from hermes.web.csrf import CsrfTokens
 from hermes.web.forms import Forms
 from hermes.web.pages import Pages
 from hermes.web.static_files import StaticFiles

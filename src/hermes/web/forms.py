@@ -9,9 +9,9 @@ from starlette.datastructures import ImmutableMultiDict
 from starlette.requests import Request
 
 from hermes.errors import InvalidArguments, NotGranted
+from hermes.identity.csrf import CsrfTokens
 from hermes.net.incoming import read_body
 from hermes.net.origins import origin_of
-from hermes.web.csrf import CsrfTokens
 from hermes.web.visitors import Visitor
 
 CSRF_FIELD: Final = "csrf_token"

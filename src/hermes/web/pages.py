@@ -9,7 +9,7 @@ from typing import Any, Final
 import jinja2
 from starlette.responses import HTMLResponse
 
-from hermes.web.csrf import CsrfTokens
+from hermes.identity.csrf import CsrfTokens
 from hermes.web.static_files import StaticFiles
 from hermes.web.visitors import Visitor, Visitors
 

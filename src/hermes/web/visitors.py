@@ -12,9 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hermes.identity.caller import Caller
-
-SESSION_COOKIE: Final = "session"
-"""The cookie with the session's JWT (contract.md)."""
+from hermes.identity.cookies import SESSION_COOKIE
 
 _VISITOR: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 

@@ -31,7 +31,7 @@ class Keys:
     def __init__(self) -> None:
         self.callers: dict[str, Caller] = {}
 
-    async def authenticate(self, headers: Headers, surface: str = "mcp") -> Caller:
+    async def authenticate(self, headers: Headers, surface: str = "mcp", method: str | None = None) -> Caller:
         return self.callers[headers["x-api-key"]]
 
 
