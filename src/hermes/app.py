@@ -47,11 +47,7 @@ from hermes.media.places import FolderPlace, Place
 from hermes.media.store import MediaStore
 from hermes.net.guarded import GuardedClient
 from hermes.net.upstream import Upstream
-from hermes.oauth.authorizations import Authorizations
-from hermes.oauth.authorize import AuthorizeReader
-from hermes.oauth.client_store import OAuthClients
-from hermes.oauth.resources import Audience
-from hermes.oauth.scopes import ScopeCatalogue
+from hermes.oauth.server import AuthorizationServer
 from hermes.observability.metrics import Metrics
 from hermes.platforms.catalog import Catalog, load_catalog
 from hermes.platforms.ports import Ports
@@ -60,7 +56,6 @@ from hermes.settings import Settings
 from hermes.storage.data_folder import DataFolder, Holder
 from hermes.storage.leases import RedisLeases
 from hermes.storage.queue import JobQueue
-from hermes.storage.rates import Rates
 from hermes.storage.revisions import require_newest_schema
 from hermes.storage.secrets import ensure_secrets
 from hermes.storage.stores import Stores, open_stores
@@ -82,8 +77,7 @@ class House:
     authenticator: Authenticator
     csrf: Csrf
     sessions: Sessions
-    oauth_clients: OAuthClients
-    authorizations: Authorizations
+    oauth: AuthorizationServer
     credentials: CredentialStore
     connections: Connections
     connect_links: ConnectLinks
@@ -181,10 +175,16 @@ def build_house(
     admissions = Admissions(redis, alive=long_rows.alive)
     actions = ActionTrail(admissions)
     sessions = Sessions(database, changes, callers.known, settings, actions)
-    audience, scopes = Audience(settings.public_url), ScopeCatalogue(catalog.platforms)
-    oauth_clients = OAuthClients(database, documents or GuardedClient(), Rates(redis))
-    authorizations = Authorizations(
-        database, changes, actions, AuthorizeReader(oauth_clients, scopes, audience), scopes, audience.issuer
+    oauth = AuthorizationServer(
+        settings,
+        database,
+        redis,
+        keyring,
+        catalog,
+        known=callers.known,
+        changes=changes,
+        audit=actions,
+        guarded=documents or GuardedClient(),
     )
     ledger = UsageLedger(database, redis, consumer=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}")
     quotas = Quotas(redis, ledger)
@@ -222,11 +222,10 @@ def build_house(
         customers=Customers(database, versions, actions),
         api_keys=ApiKeys(database, versions, actions, catalog.platforms),
         callers=callers,
-        authenticator=Authenticator([callers, sessions], csrf),
+        authenticator=Authenticator([callers, oauth.access, sessions], csrf),
         csrf=csrf,
         sessions=sessions,
-        oauth_clients=oauth_clients,
-        authorizations=authorizations,
+        oauth=oauth,
         credentials=credentials,
         connections=connections,
         connect_links=connect_links,
@@ -254,6 +253,7 @@ def _register_jobs(house: House) -> None:
     billing_tasks.register_tasks(house.queue, house.ledger)
     gateway_tasks.register_tasks(house.queue, house.admissions, house.long_calls)
     media_tasks.register_tasks(house.queue, house.media)
+    house.oauth.register_tasks(house.queue)
 
 
 def _media_place(settings: Settings) -> Place:

@@ -23,6 +23,8 @@ from hermes.identity.dependencies import Doors
 from hermes.identity.session_routes import build_session_router
 from hermes.media import routes as media_routes
 from hermes.media.limits import limit_of
+from hermes.oauth import routes as oauth_routes
+from hermes.oauth.customer_routes import build_assistants_router, build_clients_router
 from hermes.observability.health import About, Health
 from hermes.observability.logs import RequestLog
 from hermes.settings import Settings
@@ -52,6 +54,7 @@ class App:
     def __init__(self, house: House) -> None:
         settings = house.settings
         guard, metadata = Guard(settings), _resource_metadata(settings)
+        sse_metadata = _resource_metadata(settings, "sse")
         self._long_calls = house.long_calls
         self._mcp = McpTransport(
             settings,
@@ -62,7 +65,7 @@ class App:
             long_calls=house.long_calls,
         )
         mailbox = Mailbox(house.stores.redis)
-        self._sse = SseTransport(guard, house.authenticator, self._mcp.runner, mailbox, resource_metadata=metadata)
+        self._sse = SseTransport(guard, house.authenticator, self._mcp.runner, mailbox, resource_metadata=sse_metadata)
         rest = RestTransport(house.catalog, house.gateway, house.authenticator, resource_metadata=metadata)
         json_routes = _json_routes(house)
         descriptions = Descriptions(house.catalog, settings.public_url, VERSION, lambda: _describe(json_routes))
@@ -140,12 +143,17 @@ def _json_routes(house: House) -> FastAPI:
     app.include_router(audit_routes.build_router(house.trail, caller, acting_for))
     app.include_router(call_routes.build_router(house.lookup, tool_caller, acting_for))
     app.include_router(media_routes.build_router(house.media, limit_of, house.actions, tool_caller))
+    app.include_router(
+        oauth_routes.build_router(house.oauth.endpoints, house.oauth.metadata, house.settings.public_url)
+    )
+    app.include_router(build_assistants_router(house.oauth.assistants, doors.customer_only, acting_for))
+    app.include_router(build_clients_router(house.oauth.registered, doors.operator_only))
     return app
 
 
-def _resource_metadata(settings: Settings) -> str:
+def _resource_metadata(settings: Settings, resource: str = "mcp") -> str:
     """Where a client that is refused learns which authorization server to ask (RFC 9728, 5.1)."""
-    return f"{settings.public_url}/.well-known/oauth-protected-resource/mcp"
+    return f"{settings.public_url}/.well-known/oauth-protected-resource/{resource}"
 
 
 def _describe(app: FastAPI) -> dict[str, Any]:

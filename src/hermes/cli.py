@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from hermes.commands import api_keys, audit, client_config, connections, customers, keys, serve, system, tools
+from hermes.commands import (
+    api_keys,
+    audit,
+    client_config,
+    connections,
+    customers,
+    keys,
+    oauth_clients,
+    serve,
+    system,
+    tools,
+)
 
 app = typer.Typer(
     name="hermes",
@@ -21,6 +32,7 @@ app.command("migrate")(system.migrate)
 app.command("doctor")(system.doctor)
 app.add_typer(customers.app, name="customers")
 app.add_typer(api_keys.app, name="api-keys")
+app.add_typer(oauth_clients.app, name="oauth-clients")
 connections.register(app)
 app.add_typer(tools.app, name="tools")
 app.add_typer(keys.app, name="keys")

@@ -42,6 +42,7 @@ class Settings(BaseModel, frozen=True):
     allowed_origins: tuple[str, ...] = Field((), examples=["https://claude.ai,https://chatgpt.com"])
     trusted_proxies: tuple[str, ...] = Field((), examples=["10.0.0.0/8"])
     signup: Signup = Field("closed", examples=["invite"])
+    oauth_client_days: int = Field(30, ge=1, le=3650, examples=[30])
     meta_app_secret: SecretStr | None = Field(None, examples=["from the Meta app's Basic settings"])
     whatsapp_verify_token: SecretStr | None = Field(None, examples=["a random string that Meta is told too"])
     obsidian_vault_path: Path | None = Field(None, examples=["/home/me/vault"])

@@ -15,9 +15,12 @@ from hermes.identity.changes import CustomerChanges
 from hermes.identity.ids import new_id
 from hermes.identity.models import Customer
 from hermes.oauth.authorize import Answer, AuthorizationRequest, AuthorizeReader, Pairs
+from hermes.oauth.errors import AuthorizeError, AuthorizeRefused
 from hermes.oauth.models import OAuthAuthorization, OAuthCode
+from hermes.oauth.refusals import REFUSALS
 from hermes.oauth.scopes import ScopeCatalogue, scope_text
 from hermes.oauth.secrets import CODE, digest, new_secret
+from hermes.storage.rates import Rates, household
 from hermes.storage.sql import Database, insert_once
 
 CODE_SECONDS: Final = 60
@@ -38,6 +41,7 @@ class Authorizations:
         reader: AuthorizeReader,
         scopes: ScopeCatalogue,
         issuer: str,
+        rates: Rates,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -47,6 +51,7 @@ class Authorizations:
         self._reader = reader
         self._scopes = scopes
         self._issuer = issuer
+        self._rates = rates
         self._clock = clock
 
     async def begin(self, parameters: Pairs, *, address: str) -> AuthorizationRequest:
@@ -59,9 +64,13 @@ class Authorizations:
         Raises:
             AuthorizeRefused: to be shown, never redirected.
             AuthorizeError: to be redirected to its `location`.
-            RateLimited: too many clients' documents were asked for from this address.
+            RateLimited: too many refused requests came from this address, or too many with new clients' documents.
         """
-        return await self._reader.read(parameters, address=address)
+        try:
+            return await self._reader.read(parameters, address=address)
+        except (AuthorizeRefused, AuthorizeError):
+            await self._rates.take(REFUSALS, household(address))
+            raise
 
     async def agreed(self, customer_id: str, request: AuthorizationRequest) -> Grants:
         """Of what is asked, what the customer gave this client before."""

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from hermes.identity.caller import Grants
 from hermes.oauth.client_details import PUBLIC
 from hermes.oauth.clients import Client
-from hermes.oauth.errors import AuthorizeError, AuthorizeRefused, OAuthError
+from hermes.oauth.errors import AuthorizeError, AuthorizeRefused, OAuthError, described
 from hermes.oauth.models import CLIENT_ID_LENGTH
 from hermes.oauth.redirects import is_loopback, is_web, matching, shown_host, with_answer
 from hermes.oauth.resources import Audience
@@ -162,7 +162,7 @@ class Answer:
         return with_answer(self.redirect_uri, {**members, "state": self.state, "iss": self.issuer})
 
     def error(self, error: str, description: str) -> AuthorizeError:
-        return AuthorizeError(self.location(error=error, error_description=description), error, description)
+        return AuthorizeError(self.location(error=error, error_description=described(description)), error, description)
 
 
 def _redirect_uri(client: Client, given: Mapping[str, str], repeated: set[str]) -> str:

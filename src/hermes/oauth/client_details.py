@@ -54,7 +54,7 @@ def https_or_nothing(url: Any) -> str | None:
     return url if parts.scheme == "https" and parts.hostname and "@" not in parts.netloc else None
 
 
-def _public_keys(jwks: Any) -> Any:
+def check_keys(jwks: Any) -> Any:
     """A JWK set of public keys.
 
     Raises:
@@ -106,7 +106,7 @@ class ClientDetails(BaseModel):
     policy_uri: _Link = None
     tos_uri: _Link = None
     jwks_uri: Annotated[str | None, BeforeValidator(_or_absent)] = None
-    jwks: Annotated[dict[str, Any] | None, BeforeValidator(_or_absent), AfterValidator(_public_keys)] = None
+    jwks: Annotated[dict[str, Any] | None, BeforeValidator(_or_absent), AfterValidator(check_keys)] = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -47,12 +47,16 @@ class Client:
     @property
     def allowed(self) -> Grants:
         """The most that it can be given. Only an operator bounds it; otherwise the person decides."""
-        scope = self.details.scope
-        if self.kind != "registered" or scope is None:
-            return Grants.everything()
-        return grants_of(scope.split())
+        return allowed_to(self.kind, self.details)
 
     @property
     def refreshes(self) -> bool:
         """Whether it is given refresh tokens."""
         return "refresh_token" in self.details.grant_types
+
+
+def allowed_to(kind: ClientKind, details: ClientDetails) -> Grants:
+    """See `Client.allowed`."""
+    if kind != "registered" or details.scope is None:
+        return Grants.everything()
+    return grants_of(details.scope.split())

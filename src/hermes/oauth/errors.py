@@ -5,19 +5,24 @@ from __future__ import annotations
 from hermes.errors import InvalidArguments
 
 
+def described(text: str) -> str:
+    """A description in the characters that it may have (RFC 6749, 4.1.2.1 and 5.2)."""
+    return "".join(char if " " <= char <= "~" and char not in '"\\' else "'" for char in text)
+
+
 class OAuthError(Exception):
     """Refused, as the program that asked is told (RFC 6749, 5.2; RFC 7591, 3.2.2).
 
     Attributes:
         error: OAuth's code, e.g. `invalid_grant`.
         description: one sentence for the program's author. Holds no secret.
-        status: of HTTP, 400 or 401.
+        status: of HTTP: 400, 401 or 413.
     """
 
     def __init__(self, error: str, description: str, *, status: int = 400) -> None:
         super().__init__(description)
         self.error = error
-        self.description = description
+        self.description = described(description)
         self.status = status
 
 
