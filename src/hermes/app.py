@@ -55,6 +55,7 @@ from hermes.sandbox_mode import on_sandbox, origin_of, remember_origin
 from hermes.settings import Settings
 from hermes.storage.data_folder import DataFolder, Holder
 from hermes.storage.leases import RedisLeases
+from hermes.storage.notices import Notices
 from hermes.storage.queue import JobQueue
 from hermes.storage.revisions import require_newest_schema
 from hermes.storage.secrets import ensure_secrets
@@ -88,6 +89,7 @@ class House:
     long_calls: LongCalls
     trail: Trail
     actions: ActionTrail
+    notices: Notices
     media: MediaStore
     ledger: UsageLedger
     quotas: Quotas
@@ -105,6 +107,7 @@ class House:
         """Finish writes that have begun, then close what this house opened."""
         await self.gateway.close()
         await self.callers.close()
+        await self.notices.close()
         await self.upstream.close()
         self.media.close()
 
@@ -163,7 +166,7 @@ def build_house(
     metrics = Metrics(catalog.tools)
     queue = JobQueue(redis, stores.redis_url)
     upstream = upstream or Upstream()
-    versions = Versions(redis)
+    versions, notices = Versions(redis), Notices(redis)
     callers = Callers(database, redis, settings)
     changes = CustomerChanges(database, versions)
     csrf = Csrf(keyring, settings)
@@ -171,7 +174,7 @@ def build_house(
     inbound = InboundEvents(database, PhoneNumbers(routing), queue)
     media = MediaStore(database, keyring, GuardedClient(trusted=_trusted(settings)), _media_place(settings))
     ports = Ports(message_statuses=inbound, leases=RedisLeases(redis), media=media)
-    long_rows = LongCallRows(database)
+    long_rows = LongCallRows(database, notices)
     admissions = Admissions(redis, alive=long_rows.alive)
     actions = ActionTrail(admissions)
     sessions = Sessions(database, changes, callers.known, settings, actions)
@@ -196,6 +199,7 @@ def build_house(
         actions,
         settings,
         plan_includes=lambda caller, platform: plan_of(caller.plan).includes(platform),
+        notices=notices,
     )
     connect_links = ConnectLinks(keyring, settings.public_url)
     accounts = Accounts(catalog, settings, credentials, connections, connect_links, upstream, ports, key_name=key_name)
@@ -236,6 +240,7 @@ def build_house(
         long_calls=long_calls,
         trail=trail,
         actions=actions,
+        notices=notices,
         media=media,
         ledger=ledger,
         quotas=quotas,

@@ -63,6 +63,7 @@ class App:
             version=VERSION,
             resource_metadata=metadata,
             long_calls=house.long_calls,
+            notices=house.notices,
         )
         mailbox = Mailbox(house.stores.redis)
         self._sse = SseTransport(guard, house.authenticator, self._mcp.runner, mailbox, resource_metadata=sse_metadata)
@@ -90,6 +91,7 @@ class App:
     def end_streams(self) -> None:
         """Close streams that would stay open for as long as their clients like, and give long calls back."""
         self._sse.end_streams()
+        self._mcp.end_streams()
         self._long_calls.stop()
 
 

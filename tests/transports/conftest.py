@@ -30,6 +30,7 @@ from hermes.observability.logs import RequestLog
 from hermes.platforms.base import Credentials, Effect, PasteToken, Platform
 from hermes.platforms.catalog import Catalog
 from hermes.settings import Settings
+from hermes.storage.notices import Notices
 from hermes.storage.redis import Redis
 from hermes.transports.exchange import Exchange
 from hermes.transports.guard import Guard
@@ -85,6 +86,10 @@ def toy_catalog() -> Catalog:
     return Catalog([toy])
 
 
+async def _as_they_were(caller: Caller) -> Caller:
+    return caller
+
+
 class ToyGateway(Gateway):
     """Runs the toy tools without anything behind them; `on` replaces one by name."""
 
@@ -92,6 +97,7 @@ class ToyGateway(Gateway):
         self.catalog = catalog
         self.calls: list[tuple[Caller, str, dict[str, Any], CallOptions]] = []
         self.hidden: set[str] = set()
+        self.again: Callable[[Caller], Awaitable[Caller]] = _as_they_were
         self.on: dict[str, Callable[[dict[str, Any], CallOptions], Awaitable[dict[str, Any]]]] = {}
 
     async def tools(self, caller: Caller) -> list[ToolView]:
@@ -100,6 +106,9 @@ class ToyGateway(Gateway):
             for tool in self.catalog.tools.values()
             if tool.name not in self.hidden and shows(caller, tool)
         ]
+
+    async def current(self, caller: Caller) -> Caller:
+        return await self.again(caller)
 
     async def call(self, caller: Caller, name: str, arguments: Mapping[str, Any], options: CallOptions) -> CallResult:
         tool = self.catalog.tools.get(name)
@@ -132,6 +141,7 @@ class ToyAuthenticator:
     def __init__(self) -> None:
         self.revoked: set[str] = set()
         self.suspended: set[str] = {SUSPENDED}
+        self.plans: dict[str, str] = {}
 
     async def authenticate(self, headers: Headers, surface: str = "mcp", method: str | None = None) -> Caller:
         key = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
@@ -143,7 +153,12 @@ class ToyAuthenticator:
             grants, obtainable = Grants.parse(["toy:read"]), Grants.parse(["toy:read", "toy:write"])
             return Caller("customer", "alice", Via.OAUTH, "grant-1", grants, "growth", obtainable=obtainable)
         name = key.removeprefix("key-")
-        return Caller("customer", name, Via.API_KEY, f"id-{name}", Grants.everything(), "growth")
+        plan = self.plans.get(name, "growth")
+        return Caller("customer", name, Via.API_KEY, f"id-{name}", Grants.everything(), plan)
+
+    async def again(self, caller: Caller) -> Caller:
+        key = ASSISTANT if caller.via is Via.OAUTH else f"key-{caller.customer_id}"
+        return await self.authenticate(Headers({"x-api-key": key}))
 
 
 @asynccontextmanager
@@ -172,7 +187,9 @@ class House:
         self.catalog = toy_catalog()
         self.gateway = ToyGateway(self.catalog)
         self.authenticator = ToyAuthenticator()
+        self.gateway.again = self.authenticator.again
         self.sse: list[SseTransport] = []
+        self.replicas: list[McpTransport] = []
         self.stack = AsyncExitStack()
 
     async def __aenter__(self) -> House:
@@ -181,6 +198,8 @@ class House:
     async def __aexit__(self, *exc: Any) -> None:
         for transport in self.sse:
             transport.end_streams()
+        for replica in self.replicas:
+            replica.end_streams()
         await self.stack.__aexit__(*exc)
 
     def mcp(self, **settings: Any) -> McpTransport:
@@ -190,6 +209,14 @@ class House:
 
     async def open_mcp(self, **settings: Any) -> str:
         transport = self.mcp(**settings)
+        return await self.open(transport.routes(), transport.run)
+
+    async def open_replica(self, redis: Redis) -> str:
+        """Serve /mcp with subscriptions, as one more replica over this Redis."""
+        notices = Notices(redis, quiet=0.5)
+        self.stack.push_async_callback(notices.close)
+        transport = McpTransport(Settings(), self.gateway, self.authenticator, version="1.2.3", notices=notices)
+        self.replicas.append(transport)
         return await self.open(transport.routes(), transport.run)
 
     async def open_sse(self, redis: Redis) -> str:

@@ -20,6 +20,7 @@ from hermes.identity.caller import OPERATOR_ID, Caller
 from hermes.platforms.base import DEFAULT_ACCOUNT, Env
 from hermes.platforms.catalog import AnyPlatform, Catalog
 from hermes.settings import Settings
+from hermes.storage.notices import Notices
 
 CONNECT = "connection.connect"
 DISCONNECT = "connection.disconnect"
@@ -39,14 +40,17 @@ class Connections:
         settings: Settings,
         *,
         plan_includes: Callable[[Caller, str], bool],
+        notices: Notices | None = None,
     ) -> None:
-        """Take what is needed; `plan_includes(caller, platform)` says whether the customer's plan has the platform."""
+        """Take what is needed; `plan_includes(caller, platform)` says whether the customer's plan has the platform, and
+        `notices` tell the customer's open streams when accounts come, go or stop working."""
         self._catalog = catalog
         self._store = store
         self._prober = prober
         self._audit = audit
         self._settings = settings
         self._plan_includes = plan_includes
+        self._notices = notices
 
     async def connect(
         self, caller: Caller, platform: str, credentials: Mapping[str, Any], label: str = DEFAULT_ACCOUNT
@@ -87,6 +91,7 @@ class Connections:
         except HermesError:
             await self._record(caller, CONNECT, platform, label, "error")
             raise
+        self._tell(caller.customer_id)
         await self._record(caller, CONNECT, platform, label, "success")
         log.info("account_connected", customer_id=caller.customer_id, platform=platform, account=label)
         return connection
@@ -114,6 +119,7 @@ class Connections:
         chosen = _choose(declared, linked, label)
         if not await self._store.remove(caller.customer_id, platform, chosen):
             raise NotFound(f"The {declared.title} account {chosen!r} is not linked any more.", platform=platform)
+        self._tell(caller.customer_id)
         await self._record(caller, DISCONNECT, platform, chosen, "success")
         log.info("account_disconnected", customer_id=caller.customer_id, platform=platform, account=chosen)
         return chosen
@@ -162,7 +168,12 @@ class Connections:
             log.error("account_not_marked", customer_id=customer_id, platform=platform, error=type(error).__name__)
             return
         if marked:
+            self._tell(customer_id)
             log.warning("account_needs_reconnect", customer_id=customer_id, platform=platform, account=label)
+
+    def _tell(self, customer_id: str) -> None:
+        if self._notices is not None:
+            self._notices.tell(customer_id, "accounts")
 
     def _platform(self, platform: str) -> AnyPlatform:
         declared = self._catalog.platforms.get(platform)

@@ -124,6 +124,10 @@ class Gateway:
             if shows(caller, tool)
         ]
 
+    async def current(self, caller: Caller) -> Caller:
+        """The caller as they are now, whatever a process remembers; raises as `Callers.refresh`."""
+        return await self._callers.refresh(caller)
+
     async def call(self, caller: Caller, name: str, arguments: Mapping[str, Any], options: CallOptions) -> CallResult:
         """Run one tool for one caller.
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from hermes.gateway.models import CallStepRow, LongCallRow
 from hermes.platforms.ports import PublishState
+from hermes.storage.notices import Notices
 from hermes.storage.sql import Database, rows_matched
 
 BEGUN: Final = "begun"
@@ -47,8 +48,10 @@ class Step:
 class LongCallRows:
     """Reads and writes them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, notices: Notices | None = None) -> None:
+        """`notices`: tell the customer's open streams how their calls stand."""
         self._database = database
+        self._notices = notices
 
     async def insert(self, claim: Claim, **values: Any) -> datetime:
         """Write a new call, claimed by its first run. Returns when it was created."""
@@ -105,6 +108,7 @@ class LongCallRows:
         """
         async with self._database.session() as session:
             await _hold(session, claim, **values)
+        self._tell(claim)
 
     async def begin_step(self, claim: Claim, name: str) -> tuple[Step, bool]:
         """Write that a step begins, unless it is known. Returns what is known, and whether the call is to be cancelled;
@@ -152,6 +156,7 @@ class LongCallRows:
         """
         async with self._database.session() as session:
             await _hold(session, claim, outcome=outcome, sealed_outcome=sealed_outcome, publish_state=publish_state)
+        self._tell(claim)
 
     async def settled(self, claim: Claim) -> None:
         """Write that the call is settled: nobody has to do anything about it any more."""
@@ -221,6 +226,10 @@ class LongCallRows:
             gone += len(ids)
             if len(ids) < batch:
                 return gone
+
+    def _tell(self, claim: Claim) -> None:
+        if self._notices is not None:
+            self._notices.tell(claim.customer_id, "call", claim.call_id)
 
 
 def _mine(claim: Claim) -> Any:

@@ -12,7 +12,8 @@ A change puts its marker before its transaction and takes it away after the comm
 changes stand beside each other, so that one change's end never lifts another's marker, and the end of the last of them
 removes the key instead of guessing which of them was committed last. A marker that is left behind (process died,
 outcome of the commit unknown) expires, and the next reader asks SQL. Because a transaction is given up long before its
-marker expires, no commit comes after a reader that found the marker gone.
+marker expires, no commit comes after a reader that found the marker gone. The end of a change is also when the
+customer's open streams are told to look again.
 
 A cache is filled only with a row of exactly the number that the key has at the moment of the write, and a missing key
 is set only through a `reading:` mark that was there before the row was read. So a reader that was overtaken by a
@@ -31,6 +32,7 @@ from typing import Final
 from redis.asyncio import Redis
 
 from hermes.errors import HermesError
+from hermes.storage.notices import CALLER, channel_of
 from hermes.storage.redis import Script
 
 MARKER_SECONDS: Final = 10
@@ -60,6 +62,7 @@ return state
 """KEYS: version. ARGV: the change's token, seconds of the marker."""
 
 _END = Script("""
+redis.call('PUBLISH', ARGV[4], ARGV[5])
 local state = redis.call('GET', KEYS[1])
 local alone = 'changing:' .. ARGV[1]
 if state == alone and ARGV[2] ~= '' then
@@ -84,7 +87,8 @@ end
 redis.call('DEL', KEYS[1])
 return 'removed'
 """)
-"""KEYS: version. ARGV: the change's token, the committed version ('' = outcome unknown), seconds of a number."""
+"""KEYS: version. ARGV: the change's token, the committed version ('' = outcome unknown), seconds of a number, and the
+channel and text of the notice."""
 
 _OBSERVE = Script("""
 local state = redis.call('GET', KEYS[1])
@@ -137,7 +141,8 @@ class Versions:
     async def end(self, customer_id: str, token: str, version: int | None) -> None:
         """Take a change's marker away and say which version was committed (none: not known)."""
         committed = "" if version is None else str(version)
-        await _END(self._redis, [version_key(customer_id)], [token, committed, VERSION_SECONDS])
+        told = [channel_of(customer_id), CALLER]
+        await _END(self._redis, [version_key(customer_id)], [token, committed, VERSION_SECONDS, *told])
 
     async def observe(self, customer_id: str) -> str:
         """The key's state; if it was missing, it is marked as being read. To be called before reading SQL."""

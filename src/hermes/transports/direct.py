@@ -17,8 +17,8 @@ from mcp_types import (
     SERVER_INFO_META_KEY,
 )
 
-from hermes.transports.exchange import Answer, Notify, RequestContext, RpcRequest, Runner, answer_of
-from hermes.transports.inbound import Inbound
+from hermes.transports.exchange import Answer, RequestContext, RpcRequest, Runner, answer_of
+from hermes.transports.inbound import Inbound, Notify
 from hermes.transports.mcp_server import McpMethods, growing
 from hermes.transports.tool_results import IDEMPOTENCY_KEY
 

@@ -7,8 +7,8 @@ checks again what the front has checked. The kernel below them (`serve_one`) is 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 import anyio
@@ -26,12 +26,9 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, RequestId
 from pydantic import ValidationError
 
 from hermes.errors import HermesError, InsufficientScope, NotAuthenticated
-from hermes.transports.inbound import Inbound
+from hermes.transports.inbound import Inbound, Notify
 
 _log = logging.getLogger(__name__)
-
-Notify = Callable[[bytes], Awaitable[None]]
-"""Sends one JSON-RPC notification on the request's own stream."""
 
 _TRANSPORT: Final = TransportContext(kind="streamable-http", can_send_request=False)
 
@@ -140,7 +137,7 @@ class RequestContext:
         self.transport = _TRANSPORT
         self.can_send_request = False
         self.request_id: RequestId | None = request.id
-        self.message_metadata: MessageMetadata = ServerMessageMetadata(request_context=inbound)
+        self.message_metadata: MessageMetadata = ServerMessageMetadata(request_context=replace(inbound, notify=notify))
         self.cancel_requested = anyio.Event()
         self._token = progress_token_from_params(request.params)
         self._notify = notify

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,8 +15,15 @@ from hermes.transports.selection import EVERYTHING, Selection
 SCOPE_KEY: Final = "hermes.inbound"
 """Where the SDK's own session transport finds the `Inbound` of the request it was handed."""
 
+Notify = Callable[[bytes], Awaitable[None]]
+"""Sends one JSON-RPC notification on the request's own stream."""
+
 _CLIENT_INFO: Final = "io.modelcontextprotocol/clientInfo"
 _LONGEST_CLIENT: Final = 100
+
+
+async def _not_again() -> Caller:
+    raise TypeError("this door does not authenticate a request twice")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,8 @@ class Inbound:
         client: what the client calls itself (untrusted).
         by_status: whether `NotAuthenticated` and `InsufficientScope` can still become an HTTP status.
         selection: which of the caller's tools this connection wants.
+        notify: sends a notification on the request's own stream; None where there is none.
+        again: authenticates the same request once more, for answers that stay open.
     """
 
     caller: Caller
@@ -38,6 +47,19 @@ class Inbound:
     client: str | None = None
     by_status: bool = False
     selection: Selection = EVERYTHING
+    notify: Notify | None = None
+    again: Callable[[], Awaitable[Caller]] = _not_again
+
+
+def inbound_of(context: Any) -> Inbound:
+    """The request that a message came in: handed on by our own doors, or in the scope of the SDK's sessions."""
+    carried = context.request
+    if isinstance(carried, Inbound):
+        return carried
+    inbound = carried.scope[SCOPE_KEY] if carried is not None else None
+    if not isinstance(inbound, Inbound):
+        raise TypeError("an MCP message reached its handler without a caller")
+    return inbound
 
 
 def client_name(params: Mapping[str, Any] | None, headers: Headers | None) -> str | None:

@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 from hermes.gateway.call import Gateway
 from hermes.gateway.long_calls import LongCalls
 from hermes.settings import Settings
+from hermes.storage.notices import Notices
 from hermes.transports.asgi import Authenticator
 from hermes.transports.direct import DirectPath
 from hermes.transports.exchange import Exchange, Runner
@@ -19,6 +20,7 @@ from hermes.transports.guard import Guard
 from hermes.transports.legacy_sessions import SdkSessions
 from hermes.transports.mcp_front import McpFront
 from hermes.transports.mcp_server import McpMethods, build_server, server_info
+from hermes.transports.subscriptions import Subscriptions
 from hermes.transports.tasks import McpTasks
 from hermes.transports.tool_list import ToolList
 
@@ -36,6 +38,7 @@ class McpTransport:
         resource_metadata: URL named in challenges (RFC 9728), where there is one.
         traced: whether a span is opened per message.
         long_calls: shown as tasks to clients that know the extension.
+        notices: what subscriptions are told of; without them there are none.
     """
 
     def __init__(
@@ -48,11 +51,16 @@ class McpTransport:
         resource_metadata: str | None = None,
         traced: bool = False,
         long_calls: LongCalls | None = None,
+        notices: Notices | None = None,
     ) -> None:
         info = server_info(version)
         tasks = McpTasks(gateway, long_calls) if long_calls is not None else None
+        readable = lambda _inbound, _uri: False  # noqa: E731
+        self._subscriptions = Subscriptions(notices, gateway.current, readable, tasks) if notices else None
         methods = McpMethods(gateway, ToolList(server_info=info), tasks)
         self.server: Server[Any] = build_server(methods, version, traced=traced, tasks=tasks)
+        if self._subscriptions is not None:
+            self._subscriptions.register(self.server)
         kernel = Exchange(self.server)
         # With tracing the kernel does everything: it opens the spans.
         self.runner: Runner = kernel if traced else DirectPath(kernel, methods, info)
@@ -69,6 +77,11 @@ class McpTransport:
 
     def routes(self) -> list[BaseRoute]:
         return [Route(PATH, self.front)]
+
+    def end_streams(self) -> None:
+        """End every subscription, so that a server which stops need not wait for its clients to go."""
+        if self._subscriptions is not None:
+            self._subscriptions.end()
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:

@@ -32,9 +32,9 @@ from hermes.transports.asgi import (
 )
 from hermes.transports.batch import run_batch
 from hermes.transports.era import BATCH_VERSION, batches_allowed
-from hermes.transports.exchange import Answer, Notify, RpcRequest, Runner, error_body
+from hermes.transports.exchange import Answer, RpcRequest, Runner, error_body
 from hermes.transports.guard import Guard
-from hermes.transports.inbound import Inbound, client_name
+from hermes.transports.inbound import Inbound, Notify, client_name
 from hermes.transports.messages import Read, read_message
 from hermes.transports.selection import read_selection
 from hermes.transports.stream import ResponseStream
@@ -115,8 +115,15 @@ class McpFront:
         except DisconnectedError:
             return
         else:
-            client = client_name(None, incoming.headers)
-            inbound = Inbound(caller, request_id_of(incoming.scope), "mcp", client, by_status=True, selection=selection)
+            inbound = Inbound(
+                caller,
+                request_id_of(incoming.scope),
+                "mcp",
+                client_name(None, incoming.headers),
+                by_status=True,
+                selection=selection,
+                again=lambda: self._authenticator.authenticate(incoming.headers, "mcp"),
+            )
             if incoming.scope["method"] == "POST":
                 await self._post(incoming, inbound, body)
             elif self._sessions is not None:

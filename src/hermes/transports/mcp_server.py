@@ -44,7 +44,7 @@ from hermes.gateway.results import CallOptions, CallResult, LogReport, ProgressR
 from hermes.platforms.context import ToolContext
 from hermes.transports.asking import answering, dialogue_of, translated
 from hermes.transports.exchange import RpcRequest
-from hermes.transports.inbound import SCOPE_KEY, Inbound, client_name
+from hermes.transports.inbound import Inbound, client_name, inbound_of
 from hermes.transports.log_messages import LogMessages
 from hermes.transports.search_mode import CALL, SEARCH_TOOLS, SEARCH_VIEWS, looking_at
 from hermes.transports.tasks import McpTasks, declares_tasks
@@ -274,17 +274,6 @@ def build_server(
     if tasks is not None:
         tasks.register(server)
     return server
-
-
-def inbound_of(context: Context) -> Inbound:
-    """The request that a message came in: handed on by our own doors, or in the scope of the SDK's sessions."""
-    carried = context.request
-    if isinstance(carried, Inbound):
-        return carried
-    inbound = carried.scope[SCOPE_KEY] if carried is not None else None
-    if not isinstance(inbound, Inbound):
-        raise TypeError("an MCP message reached its handler without a caller")
-    return inbound
 
 
 def _register(server: Server[Any], method: str, params_type: type[RequestParams], handler: Any) -> None:

@@ -8,17 +8,14 @@ list is the truth: a lost wake-up is made good when the holder next renews its r
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import orjson
-from redis.exceptions import RedisError
 
+from hermes.storage.listening import Listener
 from hermes.storage.redis import Redis, Script
-
-_log = logging.getLogger(__name__)
 
 TTL_SECONDS: Final = 30
 """How long a stream is believed to have a holder after the holder was last heard of."""
@@ -71,11 +68,10 @@ class Mailbox:
     def __init__(self, redis: Redis, *, quiet: float = TTL_SECONDS / 3) -> None:
         """`quiet`: seconds of silence after which Redis is asked whether it is still there."""
         self._redis = redis
-        self._quiet = quiet
         self._holder = secrets.token_hex(8)
         self._waking: dict[str, asyncio.Event] = {}
-        self._listener: asyncio.Task[None] | None = None
-        self._listening = asyncio.Event()
+        # Streams stay open while Redis is away: their own renewals look for letters too.
+        self._listener = Listener(redis, f"sse-wake:{self._holder}", self._heard, self._wake_all, quiet=quiet)
 
     async def open(self, address: Address, key_id: str) -> asyncio.Event:
         """Register a stream that this replica holds; the event is set whenever there may be letters.
@@ -83,10 +79,7 @@ class Mailbox:
         Raises:
             RedisError: Redis does not answer.
         """
-        if self._listener is None or self._listener.done():
-            self._listening.clear()
-            self._listener = asyncio.create_task(self._listen())
-        await self._listening.wait()
+        await self._listener.start()
         await self.renew(address, key_id)
         wake = self._waking[address.session_id] = asyncio.Event()
         return wake
@@ -124,44 +117,12 @@ class Mailbox:
 
     async def stop(self) -> None:
         """Stop listening for wake-ups."""
-        listener, self._listener = self._listener, None
-        while listener is not None and not listener.done():
-            # Asked again: asyncio.wait_for of Python 3.11, which redis-py sends with, can lose a cancellation that
-            # comes just as it ends (https://github.com/python/cpython/issues/86296).
-            listener.cancel()
-            await asyncio.wait({listener}, timeout=1)
+        await self._listener.stop()
 
-    async def _listen(self) -> None:
-        pause = 0.0
-        while True:
-            try:
-                async with self._redis.pubsub() as pubsub:
-                    await pubsub.subscribe(f"sse-wake:{self._holder}")
-                    await pubsub.get_message(timeout=TTL_SECONDS)  # the subscription's confirmation
-                    pause = 0.0
-                    self._listening.set()
-                    self._wake_all()
-                    await self._pass_on(pubsub)
-            except RedisError:
-                # Streams stay open meanwhile: their own renewals look for letters too.
-                pause = min(pause + 0.5, 5.0)
-                _log.warning("no wake-ups for /sse while Redis is away", exc_info=pause == 0.5)
-                self._listening.set()
-                await asyncio.sleep(pause)
-
-    async def _pass_on(self, pubsub: Any) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            until = loop.time() + self._quiet
-            message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=self._quiet)
-            if message is None:
-                # None stands for silence, and for the answer to a ping as well: that is no reason for the next one.
-                if loop.time() >= until - self._quiet / 10:
-                    await pubsub.ping()
-            elif message["type"] == "message":
-                wake = self._waking.get(message["data"])
-                if wake is not None:
-                    wake.set()
+    def _heard(self, _channel: str, session_id: str) -> None:
+        wake = self._waking.get(session_id)
+        if wake is not None:
+            wake.set()
 
     def _wake_all(self) -> None:
         for wake in self._waking.values():

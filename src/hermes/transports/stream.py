@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from hermes.transports.asgi import HeaderList, Incoming, disconnected
-from hermes.transports.exchange import Answer, Notify
+from hermes.transports.exchange import Answer
+from hermes.transports.inbound import Notify
 
 KEEP_ALIVE: Final = 15.0
 """Seconds of silence after which a comment is sent, so that no proxy closes the stream."""

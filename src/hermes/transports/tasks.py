@@ -28,7 +28,7 @@ from hermes.gateway.long_calls import LongCalls
 from hermes.gateway.long_rows import KEPT
 from hermes.gateway.results import CallOptions, CallResult, LongCall
 from hermes.identity.caller import Caller
-from hermes.transports.inbound import Inbound
+from hermes.transports.inbound import inbound_of
 from hermes.transports.tool_results import failure, success
 
 EXTENSION: Final = "io.modelcontextprotocol/tasks"
@@ -99,6 +99,20 @@ class McpTasks:
             _unknown()
         return {"resultType": "complete"}
 
+    async def known(self, context: Any, task_ids: list[str]) -> list[str]:
+        """Those of the named tasks that there are for this caller.
+
+        Raises:
+            MCPError: -32021, the client does not know tasks.
+        """
+        caller = self._caller(context)
+        return [each for each in dict.fromkeys(task_ids) if await self._long_calls.find(caller, each) is not None]
+
+    async def shown(self, caller: Caller, task_id: str) -> dict[str, Any] | None:
+        """A task as `tasks/get` shows it; None when it is kept no more, or the caller may not see it any more."""
+        call = await self._long_calls.find(caller, task_id)
+        return _detailed(call) if call is not None else None
+
     def register(self, server: Server[Any]) -> None:
         """Have the SDK's server answer the methods, and tell clients about them."""
         server.add_request_handler(GET, TaskParams, self.get)
@@ -115,10 +129,7 @@ class McpTasks:
                 message=f"This method is for clients that declare the extension {EXTENSION}",
                 data={"requiredCapabilities": {"extensions": {EXTENSION: {}}}},
             )
-        inbound = context.request
-        if not isinstance(inbound, Inbound):
-            raise TypeError("an MCP message reached its handler without a caller")
-        return inbound.caller
+        return inbound_of(context).caller
 
 
 def declares_tasks(params: Mapping[str, Any] | None) -> bool:
