@@ -556,5 +556,61 @@ def test_the_surface() -> None:
     whatsapp.tools["list_templates"].validate_query({"limit": "5", "status": "APPROVED"})
 
 
+async def test_an_uploaded_file_is_handed_to_meta_and_sent_by_the_id_that_it_gives(platform_bench: Any) -> None:
+    handle = "media_" + "a" * 26
+    platform_bench.media.add(handle, b"%PDF-1.7 content", "application/pdf", filename="bill.pdf")
+    media = {"kind": "document", "link": handle, "caption": "Your bill", "filename": "Bill.pdf"}
+    await platform_bench.run(whatsapp, ACCOUNT, "send_message", to=TO, media=media)
+    upload, message = platform_bench.requests()
+    assert (upload.path, upload.content_type) == (f"/v26.0/{PHONE}/media", "multipart/form-data")
+    assert b"%PDF-1.7 content" in upload.body
+    sent = orjson.loads(message.body)["document"]
+    assert sent == {"id": sent["id"], "caption": "Your bill", "filename": "Bill.pdf"}
+    assert sent["id"].isdigit()
+
+
+async def test_a_template_takes_an_uploaded_file_too(platform_bench: Any) -> None:
+    handle = "media_" + "a" * 26
+    platform_bench.media.add(handle, b"\xff\xd8", "image/jpeg")
+    await platform_bench.run(
+        whatsapp, ACCOUNT, "send_template", to=TO, name="new_arrivals", language="en_US",
+        header={"kind": "image", "link": handle}, body=[{"text": "Spring"}],
+    )  # fmt: skip
+    header = orjson.loads(platform_bench.requests()[-1].body)["template"]["components"][0]["parameters"][0]
+    assert header == {"type": "image", "image": {"id": header["image"]["id"]}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "known", "says"),
+    [
+        ("image", {"content_type": "image/webp"}, "image/jpeg, image/png"),
+        ("image", {"content_type": "image/png", "size": 5 * 1024 * 1024 + 1}, "5,242,880"),
+        ("video", {"content_type": "video/webm"}, "video/mp4"),
+        ("audio", {"content_type": "audio/mp4", "size": 16 * 1024 * 1024 + 1}, "16,777,216"),
+        ("sticker", {"content_type": "image/webp", "width": 512, "height": 511}, "height is 511"),
+    ],
+)
+async def test_a_file_that_whatsapp_would_not_take_stays_here(
+    platform_bench: Any, kind: str, known: dict[str, Any], says: str
+) -> None:
+    handle = "media_" + "a" * 26
+    platform_bench.media.add(handle, b"x" * known.pop("size", 10), known.pop("content_type"), **known)
+    media = {"kind": kind, "link": handle}
+    error = await platform_bench.refused(whatsapp, ACCOUNT, "send_message", to=TO, media=media)
+    assert says in error.message
+    assert platform_bench.requests() == []
+
+
+async def test_an_upload_that_gets_no_answer_sent_no_message(platform_bench: Any) -> None:
+    handle = "media_" + "a" * 26
+    platform_bench.media.add(handle, b"\x89PNG", "image/png")
+    platform_bench.fail("cut_after", match=f"{PHONE}/media", times=None)
+    error = await platform_bench.refused(
+        whatsapp, ACCOUNT, "send_message", to=TO, media={"kind": "image", "link": handle}
+    )
+    assert isinstance(error, PlatformUnavailable)
+    assert {request.path for request in platform_bench.requests()} == {f"/v26.0/{PHONE}/media"}
+
+
 def _sent(bench: Any) -> list[dict[str, Any]]:
     return [orjson.loads(request.body) for request in bench.requests()]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-HttpsUrl = Annotated[str, Field(pattern=r"^https://[^\s]+$", max_length=2048)]
+FileLink = Annotated[str, Field(pattern=r"^(https://[^\s]+|media_[A-Za-z0-9]{1,58})$", max_length=2048)]
 
 
 class Given(BaseModel):
@@ -25,10 +25,11 @@ class Found(BaseModel):
 class Media(Given):
     kind: Literal["image", "video", "audio", "document", "sticker"]
     link: Annotated[
-        HttpsUrl,
+        FileLink,
         Field(
-            description="https URL that leads straight to the file. Meta fetches it: jpeg or png up to 5 MB, mp4 or "
-            "3gp up to 16 MB, aac, amr, mp3, m4a or ogg/opus up to 16 MB, any document up to 100 MB, webp stickers"
+            description="https URL that leads straight to the file, or a media handle: jpeg or png up to 5 MB, mp4 or "
+            "3gp up to 16 MB, aac, amr, mp3, m4a or ogg/opus up to 16 MB, any document up to 100 MB (16 MB by handle), "
+            "webp stickers"
         ),
     ]
     caption: Annotated[str, Field(max_length=1024)] | None = None
@@ -95,7 +96,7 @@ class TemplateHeader(Given):
     kind: Literal["text", "image", "video", "document", "location"]
     text: TemplateText | None = None
     name: ParameterName | None = None
-    link: HttpsUrl | None = Field(default=None, description="for image, video and document")
+    link: FileLink | None = Field(default=None, description="for image, video and document: https URL or media handle")
     filename: Annotated[str, Field(max_length=240)] | None = None
     location: Location | None = None
 

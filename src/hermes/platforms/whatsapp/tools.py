@@ -27,6 +27,7 @@ from hermes.platforms.whatsapp.models import (
     TemplateParameter,
     Templates,
 )
+from hermes.platforms.whatsapp.uploads import with_upload
 
 whatsapp = Platform(
     "whatsapp",
@@ -114,7 +115,7 @@ async def send_message(
     ]
     | None = None,
     preview_url: Annotated[bool, Redaction.PLAIN, Field(description="Show a preview of the text's first link")] = False,
-    media: Annotated[Media, Field(description="A file by link")] | None = None,
+    media: Annotated[Media, Field(description="A file by link or media handle")] | None = None,
     location: Annotated[Location, Field(description="A place on the map")] | None = None,
     contacts: Annotated[list[ContactCard], Field(min_length=1, max_length=20, description="Contact cards")]
     | None = None,
@@ -145,6 +146,8 @@ async def send_message(
         message = worded_message(text, buttons, list_menu, footer, preview_url=preview_url)
     else:
         message = bare_message(media, location, contacts, reaction)
+    if media is not None:
+        message[media.kind] = await with_upload(api, media.kind, message[media.kind], "media")
     return await _send(api, context, to, message, reply_to)
 
 
@@ -172,7 +175,11 @@ async def send_template(
     their variables.
 
     Source: Cloud API, Message templates."""
-    return await _send(api, context, to, template_message(name, language, header, body, buttons), None)
+    message = template_message(name, language, header, body, buttons)
+    if header is not None and header.kind in ("image", "video", "document"):
+        filled = message["template"]["components"][0]["parameters"][0]
+        filled[header.kind] = await with_upload(api, header.kind, filled[header.kind], "header")
+    return await _send(api, context, to, message, None)
 
 
 @whatsapp.tool(Effect.READ, rest="GET /templates")
