@@ -5,9 +5,10 @@ from __future__ import annotations
 import orjson
 import pytest
 
+from hermes.gateway.own_tools import own_platform
 from hermes.gateway.results import ToolView
 from hermes.platforms.catalog import load_catalog
-from hermes.transports.tool_list import shown
+from hermes.transports.tool_list import ToolList
 
 CONTRACT = {
     "email": "get_profile GET /profile · search_messages POST /search · read_message POST /read · "
@@ -45,7 +46,10 @@ def test_the_tools_and_routes_are_the_contracts() -> None:
 
 @pytest.mark.parametrize(("outputs", "most"), [(True, 110_000), (False, 60_000)])
 def test_the_whole_list_is_small_enough(outputs: bool, most: int) -> None:
-    views = [ToolView(tool, tool.input_schema) for tool in load_catalog().tools.values()]
+    every = [*load_catalog().tools.values(), *own_platform().tools.values()]
+    views = [ToolView(tool, tool.input_schema) for tool in every]
+    result = ToolList().page(views, "2026-07-28", None).result
     left_out = set() if outputs else {"outputSchema"}
-    listed = [{name: value for name, value in shown(view).items() if name not in left_out} for view in views]
-    assert len(orjson.dumps({"tools": listed})) < most
+    listed = [{name: value for name, value in tool.items() if name not in left_out} for tool in result["tools"]]
+    assert len(listed) == len(every)
+    assert len(orjson.dumps({"jsonrpc": "2.0", "id": 1, "result": result | {"tools": listed}})) < most

@@ -65,14 +65,14 @@ def own_platform() -> Platform[NoCredentials, OwnApi]:
 
     @gateway.tool(Effect.READ, rest="GET /calls", title="Get call")
     async def get_call(api: OwnApi, call_id: Annotated[Plain, CallId]) -> CallStatus:
-        """Find out what became of a call, by its call_id: also after an unknown outcome, or while a publication is
+        """Find out what became of a call: also after an unknown outcome, or while a publication is
         under way (created, uploading, processing, published, failed, outcome_unknown)."""
         return await api.lookup.find(api.caller, call_id)
 
     @gateway.tool(Effect.CREATE, rest="PUT /media", title="Upload media")
     async def upload_media(api: OwnApi, content_base64: Base64, filename: Annotated[Plain, Filename]) -> KeptFile:
-        """Keep a small photo, video or document for 24 hours and get a handle for it, which other tools take where they
-        take a URL. Give a URL to those tools directly when there is one; larger files go to PUT /api/media."""
+        """Keep a small file for 24 hours and get its media handle (media_…), which other tools take where they take a
+        URL. A URL goes to those tools directly; a larger file goes to PUT /api/media."""
         content = _decoded(content_base64)
         limits = api.limits(api.caller.plan)
         kept = await api.media.take(

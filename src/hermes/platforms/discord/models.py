@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from hermes.platforms.base import Redaction
 
 SNOWFLAKE: Final = r"^[1-9][0-9]{4,19}$"
-HttpsUrl = Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=2048)]
+HttpsUrl = Annotated[str, Field(pattern=r"^https?://\S+$", max_length=2048)]
 
 CHANNEL_TYPES: Final = {
     0: "text", 1: "dm", 2: "voice", 3: "group_dm", 4: "category", 5: "announcement", 10: "announcement_thread",

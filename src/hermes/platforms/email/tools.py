@@ -46,7 +46,7 @@ Sources = Annotated[
     list[Annotated[str, Field(min_length=1, max_length=4096)]],
     Field(
         max_length=20,
-        description="Files: https URLs, or handles of uploaded or fetched media (media_…); 25 MB together.",
+        description="Files: https URLs or media handles; 25 MB together.",
     ),
 ]
 Subject = Annotated[

@@ -74,15 +74,15 @@ facebook = Platform(
 Source = Annotated[
     str,
     Field(
-        pattern=r"^(https://[^\s]+|media_[A-Za-z0-9]+)$",
+        pattern=r"^(https://\S+|media_[A-Za-z0-9]+)$",
         max_length=2048,
-        description="https URL that leads straight to the file, or a media handle (media_…)",
+        description="https URL of the file, or media handle",
     ),
 ]
 ScheduledFor = Annotated[
     AwareDatetime,
     Redaction.PLAIN,
-    Field(description="Publish it then instead of now: ISO 8601 with offset, at least ten minutes ahead"),
+    Field(description="Publish it then: ISO 8601 with offset, at least ten minutes ahead"),
 ]
 Message = Annotated[
     str, Redaction.TEXT, Field(min_length=1, max_length=63_206, description="The post's text, without formatting")
@@ -152,7 +152,7 @@ async def create_post(
     link: Annotated[
         str,
         Redaction.TEXT,
-        Field(pattern=r"^https?://[^\s]+$", max_length=2048, description="A web page to show below the text"),
+        Field(pattern=r"^https?://\S+$", max_length=2048, description="A web page to show below the text"),
     ]
     | None = None,
     scheduled_for: ScheduledFor | None = None,

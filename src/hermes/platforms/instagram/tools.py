@@ -78,8 +78,8 @@ instagram = Platform(
     ),
 )
 
-Url = Annotated[str, Field(pattern=r"^https://[^\s]+$", max_length=2048)]
-Source = Annotated[str, Field(pattern=r"^(https://[^\s]+|media_[A-Za-z0-9]+)$", max_length=2048)]
+Url = Annotated[str, Field(pattern=r"^https://\S+$", max_length=2048)]
+Source = Annotated[str, Field(pattern=r"^(https://\S+|media_[A-Za-z0-9]+)$", max_length=2048)]
 Caption = Annotated[
     str, Redaction.TEXT, Field(max_length=2200, description="Text below it; at most 30 hashtags and 20 @ tags")
 ]
@@ -88,7 +88,7 @@ ContainerId = Annotated[
     Redaction.PLAIN,
     Field(
         pattern=NODE_ID,
-        description="Publish what an earlier call prepared and answered with this id; nothing else may be given then",
+        description="Publish what an earlier call prepared under this id; give nothing else then",
     ),
 ]
 Collaborators = Annotated[
@@ -165,7 +165,7 @@ async def create_post(
             min_length=1,
             max_length=10,
             description="One to ten public https URLs of JPEG pictures, 8 MB at most, ratio 4:5 to 1.91:1; several "
-            "become a carousel. Instagram fetches them itself, so media handles cannot be used here",
+            "become a carousel. Instagram fetches them, so no media handles",
         ),
     ]
     | None = None,

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-HttpsUrl = Annotated[str, Field(pattern=r"^https://[^\s]+$", max_length=2048)]
+HttpsUrl = Annotated[str, Field(pattern=r"^https://\S+$", max_length=2048)]
 MediaSource = Annotated[
     str,
     Field(
-        pattern=r"^(https://[^\s]+|media_[A-Za-z0-9]{1,58})$",
+        pattern=r"^(https://\S+|media_[A-Za-z0-9]{1,58})$",
         max_length=2048,
-        description="an https URL that leads straight to the file, or a handle (media_…) of an upload",
+        description="https URL of the file, or media handle",
     ),
 ]
 

@@ -199,10 +199,7 @@ async def upload_video(
     video: Annotated[
         MediaSource,
         Redaction.TEXT,
-        Field(
-            description="An MP4 of 3 seconds to 30 minutes: an https URL that leads straight to it, or a handle "
-            "(media_…) of an upload"
-        ),
+        Field(description="An MP4 of 3 seconds to 30 minutes: https URL of the file, or media handle"),
     ],
     text: Annotated[Text, Field(description="Given: the video is also posted, with this text")] | None = None,
     title: Annotated[str, Redaction.TEXT, Field(max_length=400, description="The video's title in the post")]

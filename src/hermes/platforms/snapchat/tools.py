@@ -86,8 +86,7 @@ async def create_snap(
         Field(
             min_length=1,
             max_length=2048,
-            description="The photo (JPEG, PNG) or video (MP4): an https URL that leads straight to it, or a handle "
-            "(media_…) of an upload. 1080x1920",
+            description="Photo (JPEG, PNG) or video (MP4), 1080x1920: https URL of the file, or media handle",
         ),
     ],
     publish_as: Annotated[

@@ -54,14 +54,14 @@ ChatId = Annotated[
     Annotated[int, Field(gt=-(2**52), lt=2**52)]
     | Annotated[str, Field(pattern=r"^(@[A-Za-z][A-Za-z0-9_]{3,31}|-?[0-9]{1,15})$")],
     Redaction.RECIPIENT,
-    Field(description="A chat's numeric id (groups have negative ones), or the @name of a public group or channel"),
+    Field(description="Numeric id (negative for groups), or the @name of a public group or channel"),
 ]
 ParseMode = Annotated[
     Literal["none", "html", "markdown_v2"],
     Redaction.PLAIN,
     Field(
-        description="How the text is formatted. html: b, i, u, s, a, code, pre, blockquote; escape & < >. "
-        "If Telegram cannot parse it, it is sent as plain text and the result says so"
+        description="html: b, i, u, s, a, code, pre, blockquote; escape & < >. What Telegram cannot parse is sent "
+        "as plain text, and the result says so"
     ),
 ]
 MessageId = Annotated[
@@ -129,9 +129,9 @@ async def send_photo(
         Redaction.TEXT,
         Field(
             max_length=2048,
-            pattern=r"^(https://[^\s]+|[A-Za-z0-9_-]{20,})$",
-            description="An https URL that leads straight to a picture (5 MB at most; Telegram fetches it), a media "
-            "handle (10 MB at most), or the file_id of a photo that the bot sent or got before",
+            pattern=r"^(https://\S+|[A-Za-z0-9_-]{20,})$",
+            description="https URL of the picture (5 MB at most; Telegram fetches it), media handle (10 MB at most), "
+            "or the file_id of an earlier photo",
         ),
     ],
     caption: Annotated[
@@ -174,8 +174,7 @@ async def get_updates(
         Field(
             ge=1,
             lt=2**52,
-            description="Confirm, and so remove, every update below this id, and return the ones from it on. Without "
-            "it nothing is removed",
+            description="Confirm, and so remove, every update below this id. Without it nothing is removed",
         ),
     ] = None,
     limit: Annotated[int, Redaction.PLAIN, Field(ge=1, le=100, description="At most so many updates")] = 20,
@@ -204,8 +203,7 @@ async def get_updates(
 
 @telegram.tool(Effect.READ, rest="GET /chat")
 async def get_chat(bot: TelegramApi, chat_id: ChatId) -> ChatInfo:
-    """Get what is known of a Telegram chat: its title or name, description, rights, pinned text. Only chats that the
-    bot knows can be asked for.
+    """Get a Telegram chat's title or name, description, rights and pinned text. Only chats that the bot knows.
 
     Source: Bot API, getChat."""
     return bot.read(ChatInfo, *await bot.call("getChat", {"chat_id": _number(chat_id)}))

@@ -69,8 +69,8 @@ async def probe(api: TikTokApi) -> Account:
 
 @tiktok.tool(Effect.READ, rest="GET /profile", title="Get the creator's profile")
 async def get_profile(api: TikTokApi) -> Profile:
-    """Get the TikTok account's own name and avatar and, as far as it was granted, its username, bio and numbers of
-    followers, likes and videos.
+    """Get the TikTok account's own name and avatar and, where granted, username, bio and numbers of followers, likes,
+    videos.
 
     Source: "Get User Info"."""
     api.need(BASIC)
@@ -87,7 +87,7 @@ async def get_profile(api: TikTokApi) -> Profile:
 
 @tiktok.tool(Effect.READ, rest="GET /creator", title="Get what the creator may post")
 async def get_creator_info(api: TikTokApi) -> CreatorInfo:
-    """Get what the TikTok creator may post now: the privacy levels to choose from, whether comments, duets and
+    """Get what the TikTok creator may post now: privacy levels, whether comments, duets and
     stitches can be allowed, and how long a video may be. Show it to the person before posting.
 
     Source: Content Posting API, "Query Creator Info"."""
@@ -102,10 +102,9 @@ async def create_video(
         str,
         Redaction.TEXT,
         Field(
-            pattern=r"^(https://[^\s]+|media_[A-Za-z0-9]{1,58})$",
+            pattern=r"^(https://\S+|media_[A-Za-z0-9]{1,58})$",
             max_length=2048,
-            description="MP4, MOV or WebM, up to 4 GB and (usually) 10 minutes: an https URL that leads straight to "
-            "it, or a handle (media_…) of an upload",
+            description="MP4, MOV or WebM, up to 4 GB and (usually) 10 minutes: https URL of the file, or media handle",
         ),
     ],
     mode: Annotated[

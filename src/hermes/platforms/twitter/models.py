@@ -35,7 +35,7 @@ class Photo(Given):
     source: Annotated[
         str,
         Field(
-            pattern=r"^(https://[^\s]+|media_[A-Za-z0-9_-]+)$",
+            pattern=r"^(https://\S+|media_[A-Za-z0-9_-]+)$",
             max_length=2048,
             description="https URL or media handle: jpeg, png or webp up to 5 MB, or one gif up to 15 MB",
         ),

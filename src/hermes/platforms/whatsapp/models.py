@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FileLink = Annotated[str, Field(pattern=r"^(https://[^\s]+|media_[A-Za-z0-9]{1,58})$", max_length=2048)]
+FileLink = Annotated[str, Field(pattern=r"^(https://\S+|media_[A-Za-z0-9]{1,58})$", max_length=2048)]
 
 
 class Given(BaseModel):
@@ -27,9 +27,8 @@ class Media(Given):
     link: Annotated[
         FileLink,
         Field(
-            description="https URL that leads straight to the file, or a media handle: jpeg or png up to 5 MB, mp4 or "
-            "3gp up to 16 MB, aac, amr, mp3, m4a or ogg/opus up to 16 MB, any document up to 100 MB (16 MB by handle), "
-            "webp stickers"
+            description="https URL of the file, or media handle: jpeg, png up to 5 MB; mp4, 3gp, aac, amr, mp3, m4a, "
+            "ogg/opus up to 16 MB; documents up to 100 MB (16 by handle); webp stickers"
         ),
     ]
     caption: Annotated[str, Field(max_length=1024)] | None = None

@@ -59,7 +59,7 @@ To = Annotated[
     Redaction.RECIPIENT,
     Field(
         pattern=r"^(\+?[0-9][0-9 ().-]{5,30}|[A-Z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128})$",
-        description="The recipient's phone number with country code, or their user id in your business (like US.1349…)",
+        description="Phone number with country code, or user id in your business (like US.1349…)",
     ),
 ]
 MessageId = Annotated[
@@ -115,7 +115,7 @@ async def send_message(
     ]
     | None = None,
     preview_url: Annotated[bool, Redaction.PLAIN, Field(description="Show a preview of the text's first link")] = False,
-    media: Annotated[Media, Field(description="A file by link or media handle")] | None = None,
+    media: Annotated[Media, Field(description="A file")] | None = None,
     location: Annotated[Location, Field(description="A place on the map")] | None = None,
     contacts: Annotated[list[ContactCard], Field(min_length=1, max_length=20, description="Contact cards")]
     | None = None,
