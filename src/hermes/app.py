@@ -23,6 +23,9 @@ from hermes.connections.routing import PhoneNumbers, Routing
 from hermes.connections.service import Connections
 from hermes.connections.store import CredentialStore
 from hermes.crypto import Keyring
+from hermes.events import tasks as mail_tasks
+from hermes.events.mail import Mail
+from hermes.events.post import post_of
 from hermes.gateway import tasks as gateway_tasks
 from hermes.gateway.accounts import Accounts
 from hermes.gateway.actions import ActionTrail
@@ -38,6 +41,8 @@ from hermes.identity.authenticate import Authenticator
 from hermes.identity.callers import Callers
 from hermes.identity.changes import CustomerChanges
 from hermes.identity.csrf import Csrf
+from hermes.identity.people import People, build_people
+from hermes.identity.people import register_tasks as register_people_tasks
 from hermes.identity.service import ApiKeys, Customers
 from hermes.identity.sessions import Sessions
 from hermes.identity.versions import Versions
@@ -79,6 +84,8 @@ class House:
     csrf: Csrf
     sessions: Sessions
     oauth: AuthorizationServer
+    mail: Mail
+    people: People
     credentials: CredentialStore
     connections: Connections
     connect_links: ConnectLinks
@@ -178,6 +185,8 @@ def build_house(
     admissions = Admissions(redis, alive=long_rows.alive)
     actions = ActionTrail(admissions)
     sessions = Sessions(database, changes, callers.known, settings, actions)
+    mail = Mail(database, keyring, queue, post_of(settings))
+    people = build_people(settings, database, redis, changes, keyring, sessions, mail, actions)
     oauth = AuthorizationServer(
         settings,
         database,
@@ -230,6 +239,8 @@ def build_house(
         csrf=csrf,
         sessions=sessions,
         oauth=oauth,
+        mail=mail,
+        people=people,
         credentials=credentials,
         connections=connections,
         connect_links=connect_links,
@@ -254,6 +265,8 @@ def build_house(
 
 
 def _register_jobs(house: House) -> None:
+    mail_tasks.register_tasks(house.queue, house.mail)
+    register_people_tasks(house.queue, house.people)
     webhook_tasks.register_tasks(house.queue, house.inbound)
     billing_tasks.register_tasks(house.queue, house.ledger)
     gateway_tasks.register_tasks(house.queue, house.admissions, house.long_calls)

@@ -41,6 +41,7 @@ from hermes.transports.sse import SseTransport
 from hermes.transports.sse_mailbox import Mailbox
 from hermes.web.base import build_base
 from hermes.web.error_pages import ErrorPages
+from hermes.web.people_routes import people_routes
 from hermes.webhooks.inbound import WhatsAppWebhook
 
 VERSION = version("squaremcp-hermes")
@@ -75,7 +76,7 @@ class App:
             [*rest.routes(), *descriptions.routes(), *_health(house).routes(), *webhook.routes()]
         )
         web = build_base(settings, house.keyring, house.sessions.of_browser)
-        json_routes.router.routes.extend(web.routes())
+        json_routes.router.routes.extend([*web.routes(), *people_routes(web, house.people, settings)])
         rooms = ErrorPages(BodyLimit(json_routes), web.pages)
         self.asgi: ASGIApp = RequestLog(FrontDoor([*self._mcp.routes(), *self._sse.routes()], rooms))
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from difflib import get_close_matches
+from email.errors import HeaderParseError
+from email.headerregistry import Address
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -14,8 +17,10 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validat
 
 DEFAULT_PORT = 3456
 _JWT_SECRET_BYTES = 32
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 Signup = Literal["closed", "invite", "open"]
+SmtpSecurity = Literal["starttls", "tls", "none"]
 LogFormat = Literal["console", "json"]
 
 
@@ -43,6 +48,16 @@ class Settings(BaseModel, frozen=True):
     trusted_proxies: tuple[str, ...] = Field((), examples=["10.0.0.0/8"])
     signup: Signup = Field("closed", examples=["invite"])
     oauth_client_days: int = Field(30, ge=1, le=3650, examples=[30])
+    oidc_issuer: str | None = Field(None, examples=["https://accounts.google.com"])
+    oidc_client_id: str | None = Field(None, examples=["from the provider's console"])
+    oidc_client_secret: SecretStr | None = Field(None, examples=["from the provider's console"])
+    oidc_name: str | None = Field(None, examples=["Google"])
+    smtp_host: str | None = Field(None, examples=["smtp.example.com"])
+    smtp_port: int | None = Field(None, ge=1, le=65535, examples=[587])
+    smtp_username: str | None = Field(None, examples=["hermes"])
+    smtp_password: SecretStr | None = Field(None, examples=["from the mail provider's console"])
+    smtp_from: str | None = Field(None, examples=["SquareMCP <hello@example.com>"])
+    smtp_security: SmtpSecurity = Field("starttls", examples=["tls"])
     meta_app_secret: SecretStr | None = Field(None, examples=["from the Meta app's Basic settings"])
     whatsapp_verify_token: SecretStr | None = Field(None, examples=["a random string that Meta is told too"])
     obsidian_vault_path: Path | None = Field(None, examples=["/home/me/vault"])
@@ -72,6 +87,38 @@ class Settings(BaseModel, frozen=True):
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("must be an http or https URL")
         return value
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _issuer(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "https://none")
+        if not parts.hostname or parts.query or parts.fragment or not _is_safe(parts.scheme, parts.hostname):
+            raise ValueError("must be an https URL without query or fragment")
+        return value
+
+    @model_validator(mode="after")
+    def _sign_in_provider_is_whole(self) -> Settings:
+        if self.oidc_issuer is not None and self.oidc_client_id is None:
+            raise SettingsError(
+                "OIDC_CLIENT_ID: is missing, so OIDC_ISSUER has no use (example: OIDC_CLIENT_ID=hermes)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _mail_is_whole(self) -> Settings:
+        if self.smtp_host is None:
+            return self
+        try:
+            sender = Address(addr_spec=parseaddr(self.smtp_from or "")[1])
+        except (ValueError, HeaderParseError):
+            sender = Address()
+        if not sender.domain:
+            raise SettingsError("SMTP_FROM: must be an address (example: SMTP_FROM=SquareMCP <hello@example.com>)")
+        if self.smtp_security == "none" and self.smtp_host not in LOOPBACK_HOSTS:
+            raise SettingsError(
+                "SMTP_SECURITY: none is for a server on this machine only (example: SMTP_SECURITY=starttls)"
+            )
+        return self
 
     @model_validator(mode="after")
     def _bucket_is_whole(self) -> Settings:
@@ -146,6 +193,10 @@ def likely_typos(environ: Mapping[str, str]) -> dict[str, str]:
         if alike and name not in known:
             typos[name] = alike[0]
     return typos
+
+
+def _is_safe(scheme: str, host: str) -> bool:
+    return scheme == "https" or (scheme == "http" and host in LOOPBACK_HOSTS)
 
 
 def local_url(port: int | str) -> str:

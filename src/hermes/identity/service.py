@@ -1,4 +1,4 @@
-"""What can be done with customers and their API keys. The only writer of their tables."""
+"""What operators do with customers, and what can be done with API keys."""
 
 from __future__ import annotations
 
@@ -83,28 +83,18 @@ class Customers:
         """Make a customer and a first API key.
 
         Args:
-            password: for signing in to the dashboard; only its argon2id hash is kept.
+            password: for signing in; only its argon2id hash is kept.
 
         Raises:
             InvalidArguments: the address, plan, role or password is not acceptable.
             Conflict: there is a customer with this address, whatever the case of its letters.
         """
-        address = check_email(email)
-        customer = Customer(
-            id=new_id("cus"),
-            email=address,
-            email_key=email_key(address),
-            plan=check_plan(plan),
-            role=check_role(role),
-            status="active",
-            version=1,
-            password_hash=await hash_password(password) if password is not None else None,
-            created_at=datetime.now(UTC),
-        )
+        hashed = await hash_password(password) if password is not None else None
+        customer = new_customer(email, plan, role, hashed)
         key = _new_key(customer.id, _FIRST_KEY_NAME, Grants.everything().words())
         async with self._versions.change(customer.id) as change, self._database.session() as session:
-            if not await insert_once(session, Customer, **_values(customer)):
-                raise Conflict(f"There is a customer with the address {address} already.")
+            if not await add_customer(session, customer):
+                raise Conflict(f"There is a customer with the address {customer.email} already.")
             session.add(key.row)
             change.version = customer.version
         await audit_action(self._audit, customer.id, by, "customer.create", plan=customer.plan, role=customer.role)
@@ -291,6 +281,32 @@ class ApiKeys:
         await audit_action(self._audit, customer_id, by, "api_key.revoke", key=key_id)
 
 
+def new_customer(email: str, plan: str, role: str, password_hash: str | None) -> Customer:
+    """The row of a customer to be.
+
+    Raises:
+        InvalidArguments: the address, plan or role is not acceptable.
+    """
+    address = check_email(email)
+    return Customer(
+        id=new_id("cus"),
+        email=address,
+        email_key=email_key(address),
+        plan=check_plan(plan),
+        role=check_role(role),
+        status="active",
+        version=1,
+        password_hash=password_hash,
+        created_at=datetime.now(UTC),
+    )
+
+
+async def add_customer(session: AsyncSession, customer: Customer) -> bool:
+    """Put a new customer in, within a transaction; false if the address is taken, whatever the case of its letters."""
+    values = {column.name: getattr(customer, column.name) for column in Customer.__table__.columns}
+    return await insert_once(session, Customer, **values)
+
+
 def _new_key(customer_id: str, name: str, grants: list[str]) -> NewKey:
     secret = generate_api_key()
     row = ApiKey(
@@ -324,10 +340,6 @@ async def _key(session: AsyncSession, customer_id: str, key_id: str) -> ApiKey:
 
 def _no_customer(name: str) -> NotFound:
     return NotFound(f"There is no customer {name!r}; `hermes customers list` shows them.")
-
-
-def _values(customer: Customer) -> dict[str, object]:
-    return {column.name: getattr(customer, column.name) for column in Customer.__table__.columns}
 
 
 def _page(rows: list[Row], wanted: int) -> Page[Row]:

@@ -16,6 +16,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from hermes.errors import NotAuthenticated, NotFound, NotGranted
 from hermes.identity.actions import ActionAudit, audit_action
@@ -30,6 +31,7 @@ from hermes.storage.sql import Database, rows_matched
 
 LIFETIME: Final = timedelta(days=7)
 LONGEST_CLIENT: Final = 200
+_EVERYTHING: Final = tuple(Grants.everything().words())
 _ALGORITHMS: Final = ["HS256"]
 _DOTS: Final = 2
 _KEPT: Final = timedelta(days=30)
@@ -69,8 +71,7 @@ class SessionReader:
         if row is None:
             return None
         mine, customer = row
-        grants = tuple(Grants.everything().words())
-        known = known_of(customer, Via.SESSION, mine.id, grants, client=mine.client, expires_at=mine.expires_at)
+        known = known_of(customer, Via.SESSION, mine.id, _EVERYTHING, client=mine.client, expires_at=mine.expires_at)
         return Read(mine.id, known, mine.ended_at is not None, mine.last_used_at)
 
 
@@ -136,6 +137,8 @@ class Sessions:
             if customer is None:
                 raise NotFound("This customer is no longer there.")
             session.add(row)
+        who = known_of(customer, Via.SESSION, row.id, _EVERYTHING, client=row.client).caller(row.id)
+        await audit_action(self._audit, customer_id, who, "session.begin", session=row.id)
         return self._sign(customer, row)
 
     async def verify(self, token: str) -> Caller | None:
@@ -172,7 +175,12 @@ class Sessions:
             NotGranted: it is ended with a key that has not all grants, which a session has.
         """
         _require_everything(by)
-        if not await self._end(customer_id, Session.id == session_id):
+        mine = (Session.customer_id == customer_id, Session.id == session_id)
+        now = datetime.fromtimestamp(self._now(), UTC)
+        end = update(Session).where(*mine).values(ended_at=func.coalesce(Session.ended_at, now))
+        async with self._changes.change(customer_id) as session:
+            known = await rows_matched(session, end)
+        if not known:
             raise NotFound("There is no such session; the list of sessions shows those that there are.")
         await audit_action(self._audit, customer_id, by, "session.end", session=session_id)
 
@@ -186,8 +194,14 @@ class Sessions:
             NotGranted: as `end`.
         """
         _require_everything(by)
-        await self._end(customer_id, Session.id != (but or ""))
+        async with self._changes.change(customer_id) as session:
+            await self.end_within(customer_id, session, but=but)
         await audit_action(self._audit, customer_id, by, "session.end_all", kept=but or "none")
+
+    async def end_within(self, customer_id: str, session: AsyncSession, *, but: str | None = None) -> None:
+        """The same within a transaction of `CustomerChanges.change`, which audits for itself."""
+        mine = (Session.customer_id == customer_id, Session.id != (but or ""), Session.ended_at.is_(None))
+        await session.execute(update(Session).where(*mine).values(ended_at=datetime.fromtimestamp(self._now(), UTC)))
 
     async def list(self, customer_id: str) -> list[Session]:
         """The customer's sessions that still last, the newest first."""
@@ -201,12 +215,6 @@ class Sessions:
         async with self._database.session() as session:
             before = datetime.fromtimestamp(self._now(), UTC) - _KEPT
             await session.execute(delete(Session).where(Session.expires_at < before))
-
-    async def _end(self, customer_id: str, which: ColumnElement[bool]) -> int:
-        async with self._changes.change(customer_id) as session:
-            ended = datetime.fromtimestamp(self._now(), UTC)
-            mine = update(Session).where(Session.customer_id == customer_id, which)
-            return await rows_matched(session, mine.values(ended_at=func.coalesce(Session.ended_at, ended)))
 
     def _sign(self, customer: Customer, row: Session) -> str:
         claims = {
