@@ -31,7 +31,7 @@ from pydantic import ValidationError
 from hermes.crypto import Keyring, Undecryptable
 from hermes.errors import BadInput, PayloadTooLarge
 from hermes.identity.caller import Caller
-from hermes.platforms.asks import Asked, AskKind, kind_of, nobody_to_ask
+from hermes.platforms.asks import KINDS, Asked, AskKind, kind_of, nobody_to_ask
 
 LIFETIME: Final = 900.0
 """Seconds in which a question can be answered: as long as a connect link works."""
@@ -97,6 +97,10 @@ class Asking:
         if not isinstance(modes, Mapping):
             return False
         return isinstance(modes.get(kind), Mapping) or (kind == "form" and "url" not in modes)
+
+    def kinds(self) -> list[AskKind]:
+        """What the client can be asked."""
+        return [kind for kind in KINDS if self.can(kind)]
 
     def answers(
         self, requests: Mapping[str, InputRequest], keep: Any = None, *, proven: bool = False
@@ -197,6 +201,11 @@ def read_answer(key: str, request: InputRequest, answer: Any) -> InputResponse:
             fields=[{"field": f"inputResponses.{key[:64]}", "problem": f"is no result of {request.method}"}],
             nothing_sent=True,
         ) from None
+
+
+def written(requests: Mapping[str, InputRequest]) -> dict[str, Any]:
+    """Questions as MCP writes them, by key."""
+    return {key: request.model_dump(mode="json", by_alias=True, exclude_none=True) for key, request in requests.items()}
 
 
 def answer_type(request: InputRequest) -> type[InputResponse]:

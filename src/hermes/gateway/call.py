@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -21,7 +22,7 @@ from hermes.audit.redaction import redact_arguments
 from hermes.audit.trail import new_call_id
 from hermes.billing.plans import plan_of
 from hermes.billing.quota import Quotas, month_of
-from hermes.errors import HermesError, Internal, OutcomeUnknown
+from hermes.errors import HermesError, Internal, MissingCapability, OutcomeUnknown
 from hermes.gateway.accounts import Accounts
 from hermes.gateway.admission import Admission, Admissions, Call, IdempotencyState, Outcome
 from hermes.gateway.arguments import check_arguments, check_idempotency_key, digest_of, with_account
@@ -34,7 +35,7 @@ from hermes.gateway.long_calls import LongCalls, Run
 from hermes.gateway.outcomes import outcome_of
 from hermes.gateway.own_tools import GATEWAY, OwnTools
 from hermes.gateway.refusals import limit_refusal
-from hermes.gateway.results import CallOptions, CallResult, ToolView
+from hermes.gateway.results import TASKS, CallOptions, CallResult, ToolView
 from hermes.identity.caller import Caller
 from hermes.identity.callers import Callers
 from hermes.platforms.asks import Asked
@@ -160,6 +161,7 @@ class Gateway:
         if admission.status == "idempotency_done":
             return await self._replay(run, admission)
         if run.tool.long and self._long_calls is not None:
+            await self._ask_first(run)
             return await asyncio.shield(self._finish(self._begin(self._long_calls, run, label, admission.detail[0])))
         if run.tool.effect is Effect.READ:
             return await self._run(run, label, admission.detail[0])
@@ -175,11 +177,26 @@ class Gateway:
                 run.arguments,
                 label=label,
                 sealed=sealed,
-                report=run.options.report,
-                transport=run.options.transport,
+                options=run.options,
+                asking=run.asking,
+                required=partial(self._required, run),
             )
         except (SQLAlchemyError, TimeoutError) as error:
             raise self._store_failed(run.call, run.options, run.started, error) from None
+
+    async def _ask_first(self, run: _Run) -> None:
+        """Have a long tool ask what it needs before it is begun; as `_run`."""
+        if run.tool.first is None:
+            return
+        try:
+            await run.tool.first(ToolContext(run.call.id, None, asks=run.asking), run.arguments)
+        except Asked as asked:
+            await self._settle(run.call, "input_required", run.options, run.started)
+            raise self._required(run, asked) from None
+        except HermesError as error:
+            error.data.setdefault("call_id", run.call.id)
+            await self._settle_run(run, error)
+            raise
 
     def _store_failed(self, call: Call, options: CallOptions, started: float, error: Exception) -> Internal:
         log.error("store_unavailable", error=type(error).__name__)
@@ -260,6 +277,11 @@ class Gateway:
         if tool is None:
             raise unknown(name)
         require_grant(caller, tool)
+        if tool.task_only and not options.task:
+            raise MissingCapability(
+                f"{tool.name} takes so long that it only runs as a task: it takes a client that declares {TASKS}.",
+                required_capabilities={"extensions": {TASKS: {}}},
+            )
         if tool.platform == GATEWAY:
             return _Run(caller, options, started, call, tool, check_arguments(tool, arguments, query=False), None, "")
         account, rest = await self._accounts.choose(caller, tool.platform, arguments)
@@ -346,7 +368,7 @@ class Gateway:
             await self._settle(run.call, "input_required", run.options, run.started)
             raise self._required(run, asked) from None
         await self._settle_run(run, structured)
-        return CallResult(run.call.id, structured)
+        return CallResult(run.call.id, structured, run.tool.shows_blocks)
 
     async def _execute(self, run: _Run, label: str, sealed: str) -> dict[str, Any]:
         context = ToolContext(run.call.id, run.options.report, asks=run.asking, log=run.options.log)
@@ -358,7 +380,7 @@ class Gateway:
         """Give the first answer again; audited, not charged."""
         call = replace(run.call, idempotency_key="", counted=False)
         try:
-            result = self._answers.replay(run.call.idempotency_key, admission.detail[1])
+            result = self._answers.replay(run.call.idempotency_key, admission.detail[1], run.tool.shows_blocks)
         except HermesError as error:
             await self._settle(call, "replayed", run.options, run.started, error)
             raise

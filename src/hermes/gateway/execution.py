@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from hermes.errors import HermesError, NeedsReconnect, OutcomeUnknown, PlatformUnavailable
 from hermes.gateway.accounts import Accounts, OpenAccount
-from hermes.gateway.fence import fence, fence_text
+from hermes.gateway.fence import fence, fence_blocks, fence_text
 from hermes.gateway.refusals import unexpected
 from hermes.identity.caller import Caller
 from hermes.platforms.asks import Asked
@@ -52,7 +52,7 @@ async def execute(
     try:
         account = accounts.open(caller, tool, label, sealed, deadline)
         async with asyncio.timeout(tool.timeout + _BACKSTOP_SECONDS):
-            return dict(fence(await tool.run(account.api, arguments, context)))
+            return _fenced(tool, await tool.run(account.api, arguments, context))
     except Asked:
         if context.repeats and account is not None and account.http.may_have_acted and tool.effect is not Effect.READ:
             # Run again it would act again. That is a fault of the tool's.
@@ -69,6 +69,13 @@ async def execute(
         raise _too_slow(tool, account) from None
     except Exception as error:  # noqa: BLE001  (the last line: a platform's fault must not leave a call unsettled)
         raise unexpected(error, tool, may_have_acted=_may_have_acted(tool, account)) from None
+
+
+def _fenced(tool: Tool, result: dict[str, Any]) -> dict[str, Any]:
+    if not tool.shows_blocks:
+        return dict(fence(result))
+    rest = {name: value for name, value in result.items() if name != "content"}
+    return {"content": fence_blocks(result["content"]), **fence(rest)}
 
 
 def _may_have_acted(tool: Tool, account: OpenAccount | None) -> bool:

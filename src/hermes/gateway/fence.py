@@ -44,3 +44,19 @@ def fence(value: Any) -> Any:
     if isinstance(value, list):
         return [fence(item) for item in value]
     return value
+
+
+def fence_blocks(blocks: list[Any]) -> list[Any]:
+    """Content blocks (MCP's, as JSON) with every string in them fenced but their files, which are base64 of ours."""
+    return [_but_files(block) for block in blocks]
+
+
+def _but_files(block: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: value
+        if key in ("data", "blob")
+        else _but_files(value)
+        if key == "resource" and isinstance(value, dict)
+        else fence(value)
+        for key, value in block.items()
+    }

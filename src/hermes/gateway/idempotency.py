@@ -41,8 +41,13 @@ class Answers:
         answer = {"error": outcome.as_dict()} if isinstance(outcome, HermesError) else {"structured": outcome}
         return self._keyring.seal(orjson.dumps({"call_id": call_id, **answer}), key)
 
-    def replay(self, key: str, sealed: str) -> CallResult:
+    def replay(self, key: str, sealed: str, blocks: bool) -> CallResult:
         """The first answer again.
+
+        Args:
+            key: under which it was sealed.
+            sealed: as it was kept.
+            blocks: whether the tool shows blocks.
 
         Raises:
             HermesError: the first answer was this error; or `OutcomeUnknown`, when it cannot be opened any more.
@@ -57,7 +62,7 @@ class Answers:
             ) from None
         if "error" in answer:
             raise error_from_dict(answer["error"])
-        return CallResult(answer["call_id"], answer["structured"])
+        return CallResult(answer["call_id"], answer["structured"], blocks)
 
 
 def refusal(status: str, first_call: str) -> HermesError:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, cast
 
 import orjson
@@ -26,15 +27,19 @@ from hermes.crypto import Keyring, Undecryptable
 from hermes.errors import HermesError, Internal, OutcomeUnknown
 from hermes.gateway.accounts import Accounts
 from hermes.gateway.admission import Admissions, Call, Outcome
-from hermes.gateway.execution import execute
+from hermes.gateway.asking import NOBODY, Asking, InputRequired
+from hermes.gateway.execution import AskedTooLateError, execute
 from hermes.gateway.idempotency import Answers, state_after
 from hermes.gateway.journal import Interrupted, SqlJournal
+from hermes.gateway.long_asks import LongAsks
 from hermes.gateway.long_rows import CLAIM, Claim, ClaimLost, LongCallRows
 from hermes.gateway.models import LongCallRow
 from hermes.gateway.outcomes import Cancelled, Result, open_result, outcome_of, publish_state_after, seal_result
-from hermes.gateway.results import CallResult, LongCall, ProgressReport, Transport
+from hermes.gateway.refusals import unexpected
+from hermes.gateway.results import CallOptions, CallResult, LogReport, LongCall, ProgressReport
 from hermes.identity.caller import Caller, Grants, Via
 from hermes.identity.callers import Callers
+from hermes.platforms.asks import Asked
 from hermes.platforms.base import Tool
 from hermes.platforms.catalog import Catalog
 from hermes.platforms.context import ToolContext
@@ -63,8 +68,14 @@ class Run:
     journal: SqlJournal
     transport: str
     created_at: datetime
+    asking: Asking = NOBODY
+    task: bool = False
+    """Its client took a task, so that the call can wait for answers without a run."""
+    required: Callable[[Asked], InputRequired] | None = None
+    """Makes of questions what a client that waits is to be told."""
+    log: LogReport | None = None
     listeners: list[ProgressReport] = field(default_factory=list)
-    task: asyncio.Task[Result] = field(init=False)
+    work: asyncio.Task[Result | Asked] = field(init=False)
     noted_at: float = float("-inf")
     lost: asyncio.Event = field(default_factory=asyncio.Event)
     """Another run has the call, as the heartbeat found."""
@@ -80,11 +91,16 @@ class Run:
 
         Raises:
             HermesError: what the call ended with; `OutcomeUnknown`, when it goes on in another process.
+            InputRequired: the client has to be asked first.
         """
-        outcome = await asyncio.shield(self.task)
+        outcome = await asyncio.shield(self.work)
         if isinstance(outcome, HermesError):
             raise outcome
-        return CallResult(self.call.id, outcome)
+        if isinstance(outcome, Asked):
+            if self.required is None:
+                raise TypeError("a call asked although nobody can be asked")
+            raise self.required(outcome)
+        return CallResult(self.call.id, outcome, self.tool.shows_blocks)
 
 
 class LongCalls:
@@ -104,6 +120,7 @@ class LongCalls:
         beat_seconds: float = _BEAT_SECONDS,
     ) -> None:
         self._rows = rows
+        self._asks = LongAsks(rows, keyring)
         self._keyring = keyring
         self._catalog = catalog
         self._accounts = accounts
@@ -124,16 +141,18 @@ class LongCalls:
         *,
         label: str,
         sealed: str,
-        report: ProgressReport | None,
-        transport: Transport,
+        options: CallOptions,
+        asking: Asking,
+        required: Callable[[Asked], InputRequired],
     ) -> Run:
         """Write an admitted call down and run it.
 
         Args:
             label: the account's label.
             sealed: its credential, as it is stored; '' in single-user mode.
-            report: told of progress.
-            transport: by which door the call came.
+            options: how the call came in.
+            asking: what its client can be asked, and has answered.
+            required: makes of questions what a client that waits is to be told.
 
         Raises:
             SQLAlchemyError, TimeoutError: it could not be written; nothing was sent.
@@ -142,15 +161,28 @@ class LongCalls:
         plain = arguments.model_dump_json(exclude_unset=True).encode()
         created_at = await self._rows.insert(
             claim,
+            self._asks.sealed(claim, {key: asking.given[key] for key in asking.used}),
             tool=tool.name,
             account=label,
-            caller=_as_json(caller, transport),
+            caller=_as_json(caller, options, asking),
             record=orjson.loads(call.to_json()),
             sealed_arguments=self._keyring.seal(plain, _name(claim, "arguments")),
         )
-        run = Run(claim, tool, call, SqlJournal(self._rows, self._keyring, claim), transport, created_at)
-        if report is not None:
-            run.listeners.append(report)
+        journal = SqlJournal(self._rows, self._keyring, claim)
+        run = Run(
+            claim,
+            tool,
+            call,
+            journal,
+            options.transport,
+            created_at,
+            asking=asking,
+            task=options.task,
+            required=required,
+            log=options.log,
+        )
+        if options.report is not None:
+            run.listeners.append(options.report)
         self._launch(run, caller, arguments, label, sealed)
         return run
 
@@ -175,6 +207,12 @@ class LongCalls:
         run.journal.publish_state = PublishState(row.publish_state)
         log.info("long_call_taken_over", call_id=call_id, tool=row.tool, attempt=row.attempts)
         try:
+            if await self._asks.pending(row.customer_id, row.id):
+                # Whoever answers the last question takes it from there, so nobody did in time, or it is cancelled.
+                await self._end(claim, call, Cancelled(), row.publish_state, run.transport)
+                return
+            run.task = row.caller.get("task", False)
+            run.asking = await self._asks.asking(claim, row.caller.get("asks", ()) if run.task else ())
             caller, arguments, sealed = await self._recover(row, tool, claim)
         except HermesError as error:
             await self._end(claim, call, error, row.publish_state, run.transport)
@@ -198,7 +236,10 @@ class LongCalls:
         """How the caller's long call stands. None: the customer has none of this id, or its result is kept no more, or
         the caller may not use the tool."""
         row = await self._rows.find(caller.customer_id, call_id)
-        return self._shown(row) if row is not None and self._may_see(caller, row) else None
+        if row is None or not self._may_see(caller, row):
+            return None
+        asking = {} if row.sealed_outcome is not None else await self._asks.pending(caller.customer_id, call_id)
+        return self._shown(row, asking)
 
     async def cancel(self, caller: Caller, call_id: str) -> bool:
         """Have the caller's call end before its next step. False: there is none for this caller; True, although
@@ -207,7 +248,29 @@ class LongCalls:
         if row is None or not self._may_see(caller, row):
             return False
         await self._rows.request_cancel(caller.customer_id, call_id)
+        if await self._asks.pending(caller.customer_id, call_id):
+            await self._rows.wake(caller.customer_id, call_id)
+            await self._go_on(call_id)
         return True
+
+    async def answer(self, caller: Caller, call_id: str, responses: Mapping[str, Any]) -> bool:
+        """Give the caller's call answers to what it asked, and have it go on when it has all of them. False: there is
+        none for this caller; True, although nothing happens, when it asked nothing of this.
+
+        Raises:
+            BadInput: an answer is none to its question.
+        """
+        row = await self._rows.find(caller.customer_id, call_id)
+        if row is None or not self._may_see(caller, row):
+            return False
+        if row.finished_at is None and await self._asks.answer(caller.customer_id, call_id, responses):
+            await self._go_on(call_id)
+        return True
+
+    async def _go_on(self, call_id: str) -> None:
+        """Take a call over here and now; where that cannot be, the sweep has another process do it."""
+        with suppress(RetryLater):
+            await self.take_over(call_id)
 
     def _may_see(self, caller: Caller, row: LongCallRow) -> bool:
         tool = self._catalog.tools.get(row.tool)
@@ -219,12 +282,12 @@ class LongCalls:
         for run in self._runs.values():
             run.journal.leave = run.journal.leave or "released"
             if not run.journal.critical and not run.ending:
-                run.task.cancel()
+                run.work.cancel()
 
     async def close(self) -> None:
         """Stop, and wait until every run has given its call back; what takes too long is found by its journal."""
         self.stop()
-        tasks = [run.task for run in self._runs.values()]
+        tasks = [run.work for run in self._runs.values()]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=_STOP_SECONDS)
             for task in late:
@@ -234,18 +297,21 @@ class LongCalls:
 
     def _launch(self, run: Run, caller: Caller, arguments: BaseModel, label: str, sealed: str) -> None:
         self._runs[run.claim.call_id] = run
-        run.task = asyncio.create_task(self._work(run, caller, arguments, label, sealed), name=f"call {run.call.id}")
-        run.task.add_done_callback(lambda _: self._runs.pop(run.claim.call_id, None))
+        run.work = asyncio.create_task(self._work(run, caller, arguments, label, sealed), name=f"call {run.call.id}")
+        run.work.add_done_callback(lambda _: self._runs.pop(run.claim.call_id, None))
 
-    async def _work(self, run: Run, caller: Caller, arguments: BaseModel, label: str, sealed: str) -> Result:
-        """Run the tool to its end, or until the call is another's."""
-        context = ToolContext(run.call.id, lambda *given: self._report(run, *given), run.journal)
+    async def _work(self, run: Run, caller: Caller, arguments: BaseModel, label: str, sealed: str) -> Result | Asked:
+        """Run the tool to its end, or until the call is another's or has to ask."""
+        report = partial(self._report, run)
+        context = ToolContext(run.call.id, report, run.journal, asks=run.asking, log=run.log)
         beating = asyncio.create_task(self._beat(run, asyncio.current_task()))
         result: Result
         try:
             result = await execute(self._accounts, caller, run.tool, arguments, context, label=label, sealed=sealed)
         except HermesError as error:
             result = error
+        except Asked as asked:
+            return await self._ask(run, asked)
         except (Interrupted, asyncio.CancelledError) as end:
             reason = end.reason if isinstance(end, Interrupted) else run.journal.leave or "released"
             if reason != "cancelled":
@@ -255,6 +321,23 @@ class LongCalls:
             run.ending = True
             beating.cancel()
         return await self._end(run.claim, run.call, result, run.journal.publish_state, run.transport)
+
+    async def _ask(self, run: Run, asked: Asked) -> Result | Asked:
+        """The tool needs answers: a task waits for them; who waits for the result sends the call again with them."""
+        try:
+            if run.task:
+                await self._asks.park(run.claim, asked)
+                return asked
+            if not await self._rows.steps(run.claim):
+                duration = (self._admissions.now() - datetime.fromisoformat(run.call.entry["at"])).total_seconds()
+                await self._admissions.settle(run.call, "input_required", error=None, duration=max(duration, 0.0))
+                await self._rows.forget(run.claim)
+                return asked
+        except (ClaimLost, SQLAlchemyError, RedisError, TimeoutError) as error:
+            log.error("questions_not_kept", call_id=run.call.id, error=type(error).__name__)
+            return await self._leave(run, "released")
+        late = unexpected(AskedTooLateError(run.tool.name), run.tool, may_have_acted=True)
+        return await self._end(run.claim, run.call, late, run.journal.publish_state, run.transport)
 
     async def _leave(self, run: Run, reason: str) -> HermesError:
         if reason == "released":
@@ -358,7 +441,7 @@ class LongCalls:
         name = _name(Claim(row.customer_id, row.id, ""), "result")
         return open_result(self._keyring, name, cast(Outcome, row.outcome), row.sealed_outcome or "")
 
-    def _shown(self, row: LongCallRow) -> LongCall:
+    def _shown(self, row: LongCallRow, asking: Mapping[str, Any]) -> LongCall:
         result = self._result(row) if row.sealed_outcome is not None else None
         return LongCall(
             id=row.id,
@@ -372,6 +455,8 @@ class LongCalls:
             created_at=row.created_at,
             updated_at=row.updated_at,
             begun_by=row.caller["kind"],
+            blocks=self._catalog.tools[row.tool].shows_blocks,
+            asking=asking,
         )
 
 
@@ -380,13 +465,15 @@ def _name(claim: Claim, what: str) -> str:
     return f"call:{claim.customer_id}:{claim.call_id}:{what}"
 
 
-def _as_json(caller: Caller, transport: Transport) -> dict[str, Any]:
+def _as_json(caller: Caller, options: CallOptions, asking: Asking) -> dict[str, Any]:
     return {
         "kind": caller.kind,
         "via": caller.via.value,
         "key_id": caller.key_id,
         "plan": caller.plan,
-        "transport": transport,
+        "transport": options.transport,
+        "task": options.task,
+        "asks": asking.kinds(),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -17,8 +17,14 @@ from hermes.storage.sql import Database, rows_matched
 
 BEGUN: Final = "begun"
 DONE: Final = "done"
+ASKED: Final = "asked"
+ANSWERED: Final = "answered"
+"""A question of the call's to its client is kept as a step too, with the question and then the answer sealed."""
 CLAIM: Final = timedelta(seconds=30)
 """How long a run has its call without a sign of life."""
+
+ASKING: Final = timedelta(hours=1)
+"""How long a call waits for its client's answers."""
 
 KEPT: Final = timedelta(hours=24)
 """How long the result of a finished call can be asked for; its audit line stays longer."""
@@ -53,8 +59,9 @@ class LongCallRows:
         self._database = database
         self._notices = notices
 
-    async def insert(self, claim: Claim, **values: Any) -> datetime:
-        """Write a new call, claimed by its first run. Returns when it was created."""
+    async def insert(self, claim: Claim, answered: Mapping[str, str], **values: Any) -> datetime:
+        """Write a new call, claimed by its first run, and the sealed answers that it begins with. Returns when it was
+        created."""
         now = _now()
         row = LongCallRow(
             id=claim.call_id,
@@ -70,6 +77,7 @@ class LongCallRows:
         )
         async with self._database.session() as session:
             session.add(row)
+            session.add_all(_question(claim, name, ANSWERED, sealed) for name, sealed in answered.items())
         return now
 
     async def claim(self, call_id: str, token: str) -> LongCallRow | None:
@@ -145,8 +153,52 @@ class LongCallRows:
     async def steps(self, claim: Claim) -> Sequence[str]:
         """The states of all steps that were begun."""
         async with self._database.reading() as session:
-            mine = (CallStepRow.customer_id == claim.customer_id, CallStepRow.call_id == claim.call_id)
-            return (await session.scalars(select(CallStepRow.state).where(*mine))).all()
+            mine = _all_of(claim.customer_id, claim.call_id)
+            begun = select(CallStepRow.state).where(*mine, CallStepRow.state.in_((BEGUN, DONE)))
+            return (await session.scalars(begun)).all()
+
+    async def park(self, claim: Claim, asked: Mapping[str, str]) -> None:
+        """Have the call wait for answers to these sealed questions, without a run.
+
+        Raises:
+            ClaimLost: it is another's by now.
+        """
+        until = _now() + ASKING
+        async with self._database.session() as session:
+            await _hold(session, claim)
+            session.add_all(_question(claim, name, ASKED, sealed) for name, sealed in asked.items())
+            await session.flush()
+            await session.execute(_mine(claim).values(claimed_by=None, claimed_until=until))
+
+    async def questions(self, customer_id: str, call_id: str, state: str) -> Mapping[str, str]:
+        """The sealed questions of the customer's call that are in a state (`ASKED`, `ANSWERED`), by name."""
+        wanted = (*_all_of(customer_id, call_id), CallStepRow.state == state)
+        read = select(CallStepRow.name, CallStepRow.sealed_result).where(*wanted).order_by(CallStepRow.number)
+        async with self._database.reading() as session:
+            return {name: sealed or "" for name, sealed in (await session.execute(read)).all()}
+
+    async def answer(self, claim: Claim, answers: Mapping[str, str]) -> None:
+        """Write sealed answers to questions that still wait for one; others are left alone."""
+        async with self._database.session() as session:
+            for name, sealed in answers.items():
+                waiting = (*_is(claim, name), CallStepRow.state == ASKED)
+                values = {"state": ANSWERED, "sealed_result": sealed, "at": _now()}
+                await session.execute(update(CallStepRow).where(*waiting).values(values))
+
+    async def wake(self, customer_id: str, call_id: str) -> None:
+        """Have a call that waits for answers taken by a run at once."""
+        parked = (LongCallRow.customer_id == customer_id, LongCallRow.id == call_id, LongCallRow.claimed_by.is_(None))
+        async with self._database.session() as session:
+            await session.execute(
+                update(LongCallRow).where(*parked, LongCallRow.finished_at.is_(None)).values(claimed_until=_now())
+            )
+
+    async def forget(self, claim: Claim) -> None:
+        """Delete a call that did nothing: its client is to send it again."""
+        mine = (LongCallRow.id == claim.call_id, LongCallRow.customer_id == claim.customer_id)
+        async with self._database.session() as session:
+            await session.execute(delete(CallStepRow).where(*_all_of(claim.customer_id, claim.call_id)))
+            await session.execute(delete(LongCallRow).where(*mine))
 
     async def finish(self, claim: Claim, outcome: str, sealed_outcome: str, publish_state: str) -> None:
         """Write the outcome, before the call is settled.
@@ -204,7 +256,7 @@ class LongCallRows:
         async with self._database.session() as session:
             await session.execute(
                 update(LongCallRow)
-                .where(LongCallRow.finished_at.is_(None))
+                .where(LongCallRow.finished_at.is_(None), LongCallRow.claimed_by.is_not(None))
                 .values(claimed_by=None, claimed_until=_now())
             )
 
@@ -252,11 +304,22 @@ async def _cancelled(session: AsyncSession, claim: Claim) -> bool:
     return bool(await session.scalar(select(LongCallRow.cancel_requested).where(*mine)))
 
 
+def _all_of(customer_id: str, call_id: str) -> tuple[Any, ...]:
+    return (CallStepRow.customer_id == customer_id, CallStepRow.call_id == call_id)
+
+
 def _is(claim: Claim, name: str) -> tuple[Any, ...]:
-    return (
-        CallStepRow.call_id == claim.call_id,
-        CallStepRow.customer_id == claim.customer_id,
-        CallStepRow.name == name,
+    return (*_all_of(claim.customer_id, claim.call_id), CallStepRow.name == name)
+
+
+def _question(claim: Claim, name: str, state: str, sealed: str) -> CallStepRow:
+    return CallStepRow(
+        call_id=claim.call_id,
+        customer_id=claim.customer_id,
+        name=name,
+        state=state,
+        sealed_result=sealed,
+        at=_now(),
     )
 
 

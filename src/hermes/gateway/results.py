@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from hermes.errors import HermesError
 from hermes.gateway.asking import Dialogue
 from hermes.platforms.base import Tool
 from hermes.platforms.context import LogLevel
 from hermes.platforms.schema import Schema
+
+TASKS: Final = "io.modelcontextprotocol/tasks"
+"""MCP's extension by which clients say that they take a task in place of a result."""
 
 Transport = Literal["mcp", "sse", "rest", "cli"]
 ProgressReport = Callable[[float, float | None, str | None], Awaitable[None]]
@@ -31,6 +34,7 @@ class CallOptions:
         query: the arguments are strings of a URL's query and are read leniently.
         log: where a tool's messages go, if the client wants any.
         dialogue: what the client can be asked and has answered; None where nobody can be asked.
+        task: the client does not wait for a long call, but takes its id and asks how it stands.
     """
 
     transport: Transport
@@ -41,14 +45,19 @@ class CallOptions:
     query: bool = False
     log: LogReport | None = None
     dialogue: Dialogue | None = None
+    task: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """A call that succeeded. `structured` fits the tool's output schema; all its texts passed the fence."""
+    """A call that succeeded. `structured` fits the tool's output schema; all its texts passed the fence.
+
+    `blocks` says that its member `content` has blocks to show, and that the rest is data.
+    """
 
     call_id: str
     structured: dict[str, Any]
+    blocks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,8 @@ class LongCall:
         result: the fenced result, after success.
         error: what stopped it.
         begun_by: the kind of caller that began it.
+        blocks: as in `CallResult`.
+        asking: the questions that it waits for, by key, as MCP writes them.
     """
 
     id: str
@@ -75,6 +86,8 @@ class LongCall:
     created_at: datetime
     updated_at: datetime
     begun_by: str
+    blocks: bool = False
+    asking: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ not see that: it is run again from its beginning, with the answers, when they ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, Literal, Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal, Protocol, get_args
 
 from mcp_types import (
     CreateMessageRequest,
@@ -26,6 +26,7 @@ from hermes.errors import MissingCapability
 from hermes.platforms.schema import Schema
 
 AskKind = Literal["form", "url", "sampling", "roots"]
+KINDS: Final[tuple[AskKind, ...]] = get_args(AskKind)
 
 _DECLARED: Final[Mapping[AskKind, dict[str, Any]]] = {
     "form": {"elicitation": {"form": {}}},
@@ -105,17 +106,21 @@ def kind_of(request: InputRequest) -> AskKind:
     return "sampling" if isinstance(request, CreateMessageRequest) else "roots"
 
 
-def nobody_to_ask(requests: Mapping[str, InputRequest]) -> MissingCapability:
-    """The error for questions to a client that takes none of their kinds."""
-    asked = {kind_of(request) for request in requests.values()}
-    kinds = [kind for kind in _DECLARED if kind in asked]
-    required: dict[str, Any] = {}
+def declaring(kinds: Iterable[AskKind]) -> dict[str, Any]:
+    """How a client declares that it takes questions of these kinds (MCP's ClientCapabilities, JSON)."""
+    declared: dict[str, Any] = {}
     for kind in kinds:
         for capability, modes in _DECLARED[kind].items():
-            required[capability] = required.get(capability, {}) | modes
+            declared[capability] = declared.get(capability, {}) | modes
+    return declared
+
+
+def nobody_to_ask(requests: Mapping[str, InputRequest]) -> MissingCapability:
+    """The error for questions to a client that takes none of their kinds."""
+    kinds: list[AskKind] = sorted({kind_of(request) for request in requests.values()})
     return MissingCapability(
         f"This has to ask first ({', '.join(_SHOWN[kind] for kind in kinds)}), which this connection cannot "
         "carry. It takes a client that declares it, of protocol 2026-07-28 or in a session (MCP_LEGACY_SESSIONS).",
-        required_capabilities=required,
+        required_capabilities=declaring(kinds),
         nothing_sent=True,
     )

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_type_hints
@@ -24,9 +24,10 @@ import orjson
 from pydantic import BaseModel, ConfigDict, SecretStr, create_model
 
 from hermes.net.upstream import BoundUpstream
+from hermes.platforms.content import Content
 from hermes.platforms.context import ToolContext
 from hermes.platforms.ports import Ports
-from hermes.platforms.schema import Schema, input_schema, output_schema
+from hermes.platforms.schema import Schema, input_schema, output_schema, without_member
 from hermes.settings import Settings
 
 DEFAULT_ACCOUNT = "default"
@@ -173,6 +174,7 @@ C = TypeVar("C", bound=Credentials)
 A = TypeVar("A")
 ToolFunction = Callable[..., Awaitable[BaseModel]]
 F = TypeVar("F", bound=ToolFunction)
+First = Callable[[ToolContext, BaseModel], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,12 +185,15 @@ class Tool:
         name: the MCP name, `{platform}_{function}`.
         rest_path: the full REST path, `/api/<platform>/…`.
         input_schema: closed JSON Schema 2020-12 of the arguments, without `account`.
-        output_schema: JSON Schema of the structured result.
+        output_schema: JSON Schema of the result.
+        structured_schema: of its data: the same, without the blocks of a `Content`; None when nothing is left.
         redactions: argument name → how it is audited.
         timeout: seconds until the call is given up.
         over_http: whether everything it does is requests to the platform's API (not files, not mail).
         open_world: whether it touches a world of other people.
         long: it may take minutes; its steps are kept, and it can run as a task.
+        task_only: it runs as a task or not at all.
+        first: asks what has to be known before it is begun.
     """
 
     name: str
@@ -200,6 +205,7 @@ class Tool:
     rest_path: str
     input_schema: Schema
     output_schema: Schema
+    structured_schema: Schema | None
     redactions: Mapping[str, Redaction]
     timeout: float
     over_http: bool
@@ -208,6 +214,13 @@ class Tool:
     arguments_model: type[BaseModel]
     function: ToolFunction = field(repr=False)
     wants_context: str | None = None
+    task_only: bool = False
+    first: First | None = None
+
+    @property
+    def shows_blocks(self) -> bool:
+        """Whether its result is a `Content`."""
+        return self.structured_schema is not self.output_schema
 
     def validate(self, arguments: Mapping[str, Any]) -> BaseModel:
         """Check arguments strictly, as JSON.
@@ -290,7 +303,15 @@ class Platform(Generic[C, A]):
         return function
 
     def tool(
-        self, effect: Effect, *, rest: str, title: str | None = None, timeout: float = 30.0, long: bool = False
+        self,
+        effect: Effect,
+        *,
+        rest: str,
+        title: str | None = None,
+        timeout: float = 30.0,
+        long: bool = False,
+        task_only: bool = False,
+        first: First | None = None,
     ) -> Callable[[F], F]:
         """Declare a tool: its name, schemas, description and redactions come from the function itself.
 
@@ -300,10 +321,14 @@ class Platform(Generic[C, A]):
             title: name for people; default from the function's name.
             timeout: seconds until the call is given up.
             long: it may take minutes (uploads): its steps are kept, and clients that can get a task instead of waiting.
+            task_only: a long tool that nobody could wait for: clients that know no tasks are told so.
+            first: for a long tool, asks (`ToolContext.ask`) what has to be known before the call is begun; the tool
+                finds the answers by asking the same.
         """
 
         def register(function: F) -> F:
             tool = _build_tool(self, function, effect, rest, title, timeout, long=long)
+            tool = replace(tool, task_only=task_only, first=first)
             self.tools[function.__name__] = tool
             return function
 
@@ -365,6 +390,7 @@ def _build_tool(
     )
     result = hints["return"]
     method, path = rest.split(" ")
+    schema = output_schema(result)
     return Tool(
         name=name,
         platform=platform.id,
@@ -374,7 +400,8 @@ def _build_tool(
         rest_method=method,
         rest_path=f"/api/{platform.id}{path}",
         input_schema=input_schema(model),
-        output_schema=output_schema(result),
+        output_schema=schema,
+        structured_schema=without_member(schema, "content") if issubclass(result, Content) else schema,
         redactions={field_name: _redaction(hints[field_name]) for field_name in fields},
         timeout=timeout,
         over_http=bool(platform.base_url),

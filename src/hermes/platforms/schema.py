@@ -32,6 +32,14 @@ def output_schema(model: type[BaseModel]) -> Schema:
     return result
 
 
+def without_member(schema: Schema, name: str) -> Schema | None:
+    """The schema of an object without one of its members; None when it has no other."""
+    properties = {key: value for key, value in schema["properties"].items() if key != name}
+    required = [key for key in schema.get("required", ()) if key != name]
+    rest = {key: value for key, value in schema.items() if key not in ("properties", "required")}
+    return {**rest, "properties": properties, **({"required": required} if required else {})} if properties else None
+
+
 def _inline(schema: Schema) -> Schema:
     definitions = schema.pop("$defs", {})
 

@@ -26,7 +26,7 @@ from mcp_types.version import LATEST_MODERN_VERSION
 from pydantic import ValidationError
 
 from hermes.errors import BadInput, Conflict, MissingCapability
-from hermes.gateway.asking import Dialogue, InputRequired, answer_type
+from hermes.gateway.asking import Dialogue, InputRequired, answer_type, written
 
 Context = ServerRequestContext[Any, Any]
 Work = Callable[[Dialogue | None], Awaitable[dict[str, Any]]]
@@ -89,11 +89,6 @@ def incapable(error: MissingCapability) -> MCPError:
         message=error.message,
         data={"requiredCapabilities": error.data.get("required_capabilities", {})},
     )
-
-
-def written(requests: Mapping[str, InputRequest]) -> dict[str, Any]:
-    """Questions as they stand in results and in tasks."""
-    return {key: request.model_dump(mode="json", by_alias=True, exclude_none=True) for key, request in requests.items()}
 
 
 def _result(required: InputRequired, method: str) -> dict[str, Any]:

@@ -49,7 +49,12 @@ class DirectPath:
         """Answer one request; see `Runner`."""
         fits = _fits_call if request.method == "tools/call" else _fits_list if request.method == "tools/list" else None
         params = request.params or {}
-        if fits is None or not fits(params) or not _fits_meta(params.get("_meta", {}), modern=request.modern):
+        if (
+            fits is None
+            or self._methods.shows_blocks(params.get("name"))
+            or not fits(params)
+            or not _fits_meta(params.get("_meta", {}), modern=request.modern)
+        ):
             return await self._kernel.run(request, inbound, notify)
         if request.modern and (client := _client_of(params["_meta"])) not in self._clients:
             answer = await self._kernel.run(request, inbound, notify)

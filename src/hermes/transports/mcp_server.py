@@ -169,6 +169,11 @@ class McpMethods:
         except HermesError as error:
             return failure(error)
 
+    def shows_blocks(self, name: Any) -> bool:
+        """Whether this tool's results have blocks, which versions of the protocol write differently."""
+        known = self._gateway.catalog.tools.get(name) if isinstance(name, str) else None
+        return known is not None and known.shows_blocks
+
     def lacks_scope(self, inbound: Inbound, request: RpcRequest) -> bool:
         """Whether a request is a call for which the client has to ask for more first."""
         params = request.params or {}

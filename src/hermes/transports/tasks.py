@@ -2,12 +2,13 @@
 
 Source: https://github.com/modelcontextprotocol/ext-tasks, specification/2026-07-28/tasks.md. A task is a long call and
 its id is the call's: durable before it is told, unguessable, and shown only to callers of the same customer who may use
-its tool. The gateway asks nothing while a task runs, so `input_required` does not occur.
+its tool. What a tool has to ask while it runs is shown by `tasks/get` and answered by `tasks/update`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, NoReturn
 
@@ -15,6 +16,7 @@ from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     CLIENT_CAPABILITIES_META_KEY,
+    INTERNAL_ERROR,
     INVALID_PARAMS,
     METHOD_NOT_FOUND,
     MISSING_REQUIRED_CLIENT_CAPABILITY,
@@ -23,15 +25,16 @@ from mcp_types import (
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from hermes.errors import BadInput, Internal
 from hermes.gateway.call import Gateway
 from hermes.gateway.long_calls import LongCalls
 from hermes.gateway.long_rows import KEPT
-from hermes.gateway.results import CallOptions, CallResult, LongCall
+from hermes.gateway.results import TASKS, CallOptions, CallResult, LongCall
 from hermes.identity.caller import Caller
 from hermes.transports.inbound import inbound_of
 from hermes.transports.tool_results import failure, success
 
-EXTENSION: Final = "io.modelcontextprotocol/tasks"
+EXTENSION: Final = TASKS
 GET: Final = "tasks/get"
 UPDATE: Final = "tasks/update"
 CANCEL: Final = "tasks/cancel"
@@ -41,9 +44,15 @@ POLL_MS: Final = 2_000
 
 
 class TaskParams(RequestParams):
-    """What all three methods take; `tasks/update` also has answers, which no task of ours waits for."""
+    """What all three methods take."""
 
     task_id: str
+
+
+class UpdateParams(TaskParams):
+    """What `tasks/update` takes."""
+
+    input_responses: dict[str, Any]
 
 
 class McpTasks:
@@ -61,7 +70,7 @@ class McpTasks:
         Raises:
             HermesError: as `Gateway.call`, whatever stops it before it is begun.
         """
-        begun = await self._gateway.start(caller, name, arguments, options)
+        begun = await self._gateway.start(caller, name, arguments, replace(options, task=True))
         if isinstance(begun, CallResult):
             return success(begun)
         return {
@@ -79,13 +88,17 @@ class McpTasks:
         call = await self._long_calls.find(self._caller(context), params.task_id)
         return {"resultType": "complete", **_detailed(call)} if call is not None else _unknown()
 
-    async def update(self, context: Any, params: TaskParams) -> dict[str, Any]:
-        """`tasks/update`: acknowledged; no task of ours asks anything, and answers to nothing are ignored.
+    async def update(self, context: Any, params: UpdateParams) -> dict[str, Any]:
+        """`tasks/update`: the answers are taken, and the call goes on when it has all; others are ignored.
 
         Raises:
-            MCPError: as `get`.
+            MCPError: as `get`; -32602, an answer is none to its question.
         """
-        if await self._long_calls.find(self._caller(context), params.task_id) is None:
+        try:
+            known = await self._long_calls.answer(self._caller(context), params.task_id, params.input_responses)
+        except BadInput as error:
+            raise MCPError(code=INVALID_PARAMS, message=error.message) from None
+        if not known:
             _unknown()
         return {"resultType": "complete"}
 
@@ -116,7 +129,7 @@ class McpTasks:
     def register(self, server: Server[Any]) -> None:
         """Have the SDK's server answer the methods, and tell clients about them."""
         server.add_request_handler(GET, TaskParams, self.get)
-        server.add_request_handler(UPDATE, TaskParams, self.update)
+        server.add_request_handler(UPDATE, UpdateParams, self.update)
         server.add_request_handler(CANCEL, TaskParams, self.cancel)
         server.extensions[EXTENSION] = {}
 
@@ -143,6 +156,8 @@ def declares_tasks(params: Mapping[str, Any] | None) -> bool:
 
 
 def _detailed(call: LongCall) -> dict[str, Any]:
+    if call.status == "running" and call.asking:
+        return _task(call.id, "input_required", call.created_at, call.updated_at, inputRequests=call.asking)
     if call.status == "running":
         message = call.publish_state
         told = call.progress.get("message") if call.progress is not None else None
@@ -151,8 +166,15 @@ def _detailed(call: LongCall) -> dict[str, Any]:
         return _task(call.id, "working", call.created_at, call.updated_at, statusMessage=message)
     if call.status == "cancelled":
         return _task(call.id, "cancelled", call.created_at, call.updated_at)
-    result = failure(call.error) if call.error is not None else success(CallResult(call.id, call.result or {}))
+    if isinstance(call.error, Internal):
+        error = {"code": INTERNAL_ERROR, "message": call.error.message, "data": call.error.as_dict()}
+        return _task(call.id, "failed", call.created_at, call.updated_at, error=error)
+    result = failure(call.error) if call.error is not None else _succeeded(call)
     return _task(call.id, "completed", call.created_at, call.updated_at, result=result)
+
+
+def _succeeded(call: LongCall) -> dict[str, Any]:
+    return success(CallResult(call.id, call.result or {}, call.blocks))
 
 
 def _task(task_id: str, status: str, created: datetime, updated: datetime, **more: Any) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def shown(view: ToolView) -> dict[str, Any]:
         "title": tool.title,
         "description": tool.description,
         "inputSchema": view.input_schema,
-        "outputSchema": tool.output_schema,
+        **({"outputSchema": tool.structured_schema} if tool.structured_schema is not None else {}),
         "annotations": hints(tool),
     }
 

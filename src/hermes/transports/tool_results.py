@@ -16,14 +16,22 @@ IDEMPOTENCY_KEY: Final = "com.squaremcp/idempotency-key"
 
 
 def success(result: CallResult) -> dict[str, Any]:
-    """The result of a call that succeeded: the JSON as text for models, and as structured content for programs."""
-    return {
+    """The result of a call that succeeded: the JSON as text for models, and as structured content for programs; before
+    it the blocks to show, if there are any."""
+    shown: dict[str, Any] = {
         "_meta": {CALL_ID_KEY: result.call_id} if result.call_id else {},
-        "content": [{"text": orjson.dumps(result.structured).decode(), "type": "text"}],
+        "content": [],
         "isError": False,
         "resultType": "complete",
-        "structuredContent": result.structured,
     }
+    data = result.structured
+    if result.blocks:
+        data = {name: value for name, value in data.items() if name != "content"}
+        shown["content"] = list(result.structured["content"])
+    if data or not result.blocks:
+        shown["content"].append({"text": orjson.dumps(data).decode(), "type": "text"})
+        shown["structuredContent"] = data
+    return shown
 
 
 def failure(error: HermesError) -> dict[str, Any]:

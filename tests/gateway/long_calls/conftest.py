@@ -118,8 +118,8 @@ class Process:
         self.rows.dead = True
         runs = list(self.long_calls._runs.values())
         for run in runs:
-            run.task.cancel()
-        await asyncio.gather(*(run.task for run in runs), return_exceptions=True)
+            run.work.cancel()
+        await asyncio.gather(*(run.work for run in runs), return_exceptions=True)
 
 
 @dataclass

@@ -113,7 +113,7 @@ async def test_a_start_on_a_folder_of_ones_own_waits_for_no_claim(bench) -> None
     assert second.long_calls._runs == {}
     await second.long_calls.abandon_all()
     await second.long_calls.take_over(run.call_id)
-    await asyncio.gather(*(taken.task for taken in second.long_calls._runs.values()))
+    await asyncio.gather(*(taken.work for taken in second.long_calls._runs.values()))
     assert await bench.outcomes(caller) == ["success"]
 
 
@@ -147,7 +147,7 @@ async def test_a_call_outlives_its_client(bench) -> None:
         await client
     (run,) = process.long_calls._runs.values()
     gate.open.set()
-    await run.task
+    await run.work
     assert await bench.outcomes(caller) == ["success"]
 
 

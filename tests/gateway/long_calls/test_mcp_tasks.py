@@ -100,7 +100,7 @@ async def http(bench, process, keys) -> AsyncIterator[httpx2.AsyncClient]:
 
 async def finished(process: Any) -> None:
     """Wait until no call is under way."""
-    await asyncio.gather(*(run.task for run in process.long_calls._runs.values()))
+    await asyncio.gather(*(run.work for run in process.long_calls._runs.values()))
 
 
 async def test_the_extension_is_offered(http) -> None:

@@ -1,0 +1,74 @@
+"""The real house with the suite's tools, on loopback only: `python tests/conformance/server.py DATA_DIR [--sessions]`.
+
+Everything is as in `hermes serve` but the catalogue, and that a request without a credential gets a customer's key,
+since the suite cannot send one. Prints its URL as the first line. Nothing of this is in the package.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import uvicorn
+
+from hermes import app as house_module
+from hermes.app import House, open_house
+from hermes.asgi import App
+from hermes.platforms.base import Account
+from hermes.platforms.catalog import Catalog
+from hermes.settings import load_settings, local_url
+
+sys.path.insert(0, str(Path(__file__).parent))
+from fixtures import NothingSecret, platforms
+
+
+class Inject:
+    """Adds a customer's key to requests of MCP that have none."""
+
+    def __init__(self, app: Any, key: str) -> None:
+        self._app = app
+        self._header = (b"authorization", b"Bearer " + key.encode())
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["path"] == "/mcp":
+            headers = scope["headers"]
+            if all(name != b"authorization" for name, _ in headers):
+                scope = {**scope, "headers": [*headers, self._header]}
+        await self._app(scope, receive, send)
+
+
+async def customer_of(house: House) -> str:
+    """A customer with both fixture accounts linked; returns the API key."""
+    created = await house.customers.create("conformance@example.com", plan="enterprise")
+    for platform in ("test", "jobs"):
+        secret = NothingSecret.model_validate({"token": "t"}).to_json()
+        await house.credentials.put(created.row.id, platform, "default", secret, Account(id=platform))
+    return created.key.secret
+
+
+async def main(folder: str, *options: str) -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    environ = {
+        "DATA_DIR": folder,
+        "PUBLIC_URL": local_url(port),
+        "MCP_LEGACY_SESSIONS": str("--sessions" in options).lower(),
+    }
+    settings = load_settings(environ, env_file=None)
+    with patch.object(house_module, "load_catalog", lambda: Catalog(platforms())):
+        async with open_house(settings, holder="server") as house:
+            house.queue.start()
+            app = App(house)
+            served = Inject(app.asgi, await customer_of(house))
+            config = uvicorn.Config(served, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1)
+            print(f"{local_url(port)}/mcp", flush=True)  # noqa: T201
+            async with app.run():
+                await uvicorn.Server(config).serve(sockets=[listening])
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
