@@ -306,14 +306,14 @@ async def multi_input(api: None, context: ToolContext) -> Content:
     return words("; ".join(said(answer) for answer in answers.values()))
 
 
-async def ask_name(context: ToolContext, _arguments: BaseModel) -> Any:
+async def ask_name(context: ToolContext, _arguments: object = None) -> Any:
     return (await context.ask({"user_name": text_form("What is your name?", "name")}))["user_name"]
 
 
 @test.tool(Effect.READ, rest="GET /task", long=True, task_only=True, first=ask_name)
 async def tool_with_task(api: None, context: ToolContext) -> Content:
     """Ask for a name, then work as a task."""
-    return words(f"Hello, {said(await ask_name(context, BaseModel()))}")
+    return words(f"Hello, {said(await ask_name(context))}")
 
 
 def platforms() -> list[Platform[Any, Any]]:

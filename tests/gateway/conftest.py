@@ -32,6 +32,7 @@ from hermes.identity.callers import Callers
 from hermes.identity.service import ApiKeys, Customers
 from hermes.identity.versions import Versions
 from hermes.net.upstream import Upstream
+from hermes.platforms import content
 from hermes.platforms.asks import form
 from hermes.platforms.base import Account, ApiContext, Credentials, Effect, PasteToken, Plain, Platform, RateLimit
 from hermes.platforms.catalog import Catalog
@@ -53,6 +54,10 @@ class Echo(BaseModel):
     customer_id: str
     account: str
     nothing: str | None = None
+
+
+class Shown(content.Content):
+    seen: str
 
 
 @dataclass
@@ -165,6 +170,14 @@ def toy_platform(script: dict[str, Script]) -> Platform[ToyCredentials, ToyApi]:
             if not isinstance(sure, ElicitResult) or sure.action != "accept":
                 return await echo(api, "declined")
         return await echo(api, f"{text} {context.kept}")
+
+    @toy.tool(Effect.READ, rest="GET /show", timeout=0.5)
+    async def show(api: ToyApi, text: Plain) -> Shown:
+        """Show something."""
+        file = bytes(range(256)) * 1000
+        document = content.document(f"toy://{text}", file, "application/pdf")
+        blocks = [content.text(text), content.image(file, "image/png"), document, content.audio(b"", "audio/wav")]
+        return Shown(content=blocks, seen=text)
 
     return toy
 

@@ -41,13 +41,13 @@ class LongAsks:
         given = self._opened(claim, kept)
         return Asking(declaring(kinds), given, asked=frozenset(given))
 
-    async def park(self, claim: Claim, asked: Asked) -> None:
-        """Keep questions, and have the call wait for their answers.
+    async def park(self, claim: Claim, asked: Asked) -> bool:
+        """Keep questions, and have the call wait for their answers. Returns whether it is to be cancelled.
 
         Raises:
             ClaimLost: the call is another's by now.
         """
-        await self._rows.park(claim, self.sealed(claim, written(asked.requests)))
+        return await self._rows.park(claim, self.sealed(claim, written(asked.requests)))
 
     async def pending(self, customer_id: str, call_id: str) -> dict[str, Any]:
         """The customer's call's questions that wait for an answer, by key, as MCP writes them."""

@@ -326,7 +326,9 @@ class LongCalls:
         """The tool needs answers: a task waits for them; who waits for the result sends the call again with them."""
         try:
             if run.task:
-                await self._asks.park(run.claim, asked)
+                if await self._asks.park(run.claim, asked):
+                    await self._rows.wake(run.claim.customer_id, run.call.id)
+                    await self._go_on(run.call.id)
                 return asked
             if not await self._rows.steps(run.claim):
                 duration = (self._admissions.now() - datetime.fromisoformat(run.call.entry["at"])).total_seconds()

@@ -157,8 +157,9 @@ class LongCallRows:
             begun = select(CallStepRow.state).where(*mine, CallStepRow.state.in_((BEGUN, DONE)))
             return (await session.scalars(begun)).all()
 
-    async def park(self, claim: Claim, asked: Mapping[str, str]) -> None:
-        """Have the call wait for answers to these sealed questions, without a run.
+    async def park(self, claim: Claim, asked: Mapping[str, str]) -> bool:
+        """Have the call wait for answers to these sealed questions, without a run. Returns whether it is to be
+        cancelled.
 
         Raises:
             ClaimLost: it is another's by now.
@@ -169,6 +170,7 @@ class LongCallRows:
             session.add_all(_question(claim, name, ASKED, sealed) for name, sealed in asked.items())
             await session.flush()
             await session.execute(_mine(claim).values(claimed_by=None, claimed_until=until))
+            return await _cancelled(session, claim)
 
     async def questions(self, customer_id: str, call_id: str, state: str) -> Mapping[str, str]:
         """The sealed questions of the customer's call that are in a state (`ASKED`, `ANSWERED`), by name."""
@@ -309,7 +311,11 @@ def _all_of(customer_id: str, call_id: str) -> tuple[Any, ...]:
 
 
 def _is(claim: Claim, name: str) -> tuple[Any, ...]:
-    return (*_all_of(claim.customer_id, claim.call_id), CallStepRow.name == name)
+    return (
+        CallStepRow.call_id == claim.call_id,
+        CallStepRow.customer_id == claim.customer_id,
+        CallStepRow.name == name,
+    )
 
 
 def _question(claim: Claim, name: str, state: str, sealed: str) -> CallStepRow:

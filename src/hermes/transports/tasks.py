@@ -24,6 +24,7 @@ from mcp_types import (
     RequestParams,
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import Field
 
 from hermes.errors import BadInput, Internal
 from hermes.gateway.call import Gateway
@@ -52,7 +53,7 @@ class TaskParams(RequestParams):
 class UpdateParams(TaskParams):
     """What `tasks/update` takes."""
 
-    input_responses: dict[str, Any]
+    input_responses: dict[str, Any] = Field(default_factory=dict)
 
 
 class McpTasks:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mcp_types import ElicitResult
 from pydantic import BaseModel, SecretStr
 from redis.asyncio import Redis
 from sqlalchemy import update
@@ -25,6 +26,7 @@ from hermes.connections.store import CredentialStore
 from hermes.crypto import Keyring
 from hermes.gateway.accounts import Accounts
 from hermes.gateway.admission import Admissions
+from hermes.gateway.asking import RequestStates
 from hermes.gateway.call import Gateway
 from hermes.gateway.idempotency import Answers
 from hermes.gateway.long_calls import LongCalls, Run
@@ -42,6 +44,7 @@ from hermes.media.places import FolderPlace
 from hermes.media.store import MediaStore
 from hermes.net.guarded import GuardedClient
 from hermes.net.upstream import Upstream
+from hermes.platforms.asks import form
 from hermes.platforms.base import Account, Credentials, Effect, PasteToken, Platform
 from hermes.platforms.catalog import Catalog
 from hermes.platforms.context import ToolContext
@@ -207,6 +210,16 @@ def platform(vendor: Vendor) -> Platform[VendorCredentials, Vendor]:
         await context.state(PublishState.PUBLISHED)
         return Published(id=published, container=container)
 
+    @declared.tool(Effect.DELETE, rest="DELETE /video", timeout=20, long=True)
+    async def delete_video(api: Vendor, context: ToolContext, title: str) -> Published:
+        """Delete a video, once the person has agreed and said why."""
+        looked = await context.step("look", lambda: api.request("look"), repeatable=True) if title == "late" else ""
+        answers = await context.ask({"sure": form(f"Delete {title}?", {}), "why": form("Why?", {})})
+        again = await context.ask({"really": form("Really?", {})})
+        given = [answer.action for answer in (*answers.values(), *again.values()) if isinstance(answer, ElicitResult)]
+        deleted = await context.step("delete", lambda: api.request("delete"))
+        return Published(id=deleted, container=f"{looked}{' '.join(given)}")
+
     return declared
 
 
@@ -240,7 +253,10 @@ async def building(database: Database, redis: Redis, folder: Path, vendor: Vendo
         long_calls = LongCalls(rows, keyring, catalog, accounts, admissions, callers, answers, beat_seconds=0.05)
         lookup = CallLookup(redis, trail, long_calls)
         own = OwnTools(lookup, media, limit_of)
-        gateway = Gateway(catalog, accounts, admissions, quotas, callers, answers, long_calls=long_calls, own=own)
+        states = RequestStates(keyring)
+        gateway = Gateway(
+            catalog, accounts, admissions, quotas, callers, answers, long_calls=long_calls, own=own, states=states
+        )
         processes.append(Process(gateway, long_calls, rows, lookup))
         return processes[-1]
 
