@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
-import os
-import shutil
 import socket
 import ssl
-import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -20,6 +15,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from harness.tls import Authority
 from hermes.errors import HermesError
 from hermes.net.upstream import Upstream
 from hermes.platforms.base import ApiContext, Effect
@@ -34,18 +30,13 @@ from hermes.settings import Settings
 from platforms.email.servers import (
     DOVECOT,
     IMAP_HOST,
-    JWT_KEY,
     PASSWORD,
     SMTP_HOST,
-    Authority,
     Dovecot,
     SmtpController,
     SmtpServer,
-    await_port,
     bearer,
-    dovecot_config,
-    free_port,
-    mail_owner,
+    running_dovecot,
 )
 
 
@@ -63,28 +54,8 @@ def certificates(authority: Authority, tmp_path_factory: pytest.TempPathFactory)
 def dovecot(certificates: tuple[Path, Path]) -> Iterator[Dovecot]:
     if DOVECOT is None:
         pytest.skip("dovecot is not installed (Debian: dovecot-imapd)")
-    folder = Path(tempfile.mkdtemp(prefix="hermes-dovecot."))
-    folder.chmod(0o755)
-    server = Dovecot(free_port(), folder, mail_owner())
-    (folder / "mail").mkdir()
-    os.chown(folder / "mail", *server.owner)
-    keys = folder / "keys" / "default" / "HS256"
-    keys.mkdir(parents=True)
-    (keys / "default").write_bytes(base64.b64encode(JWT_KEY))
-    (folder / "oauth2.conf").write_text(
-        f"introspection_mode = local\nlocal_validation_key_dict = fs:posix:prefix={folder}/keys/\n"
-        "username_attribute = sub\n"
-    )
-    (folder / "dovecot.conf").write_text(dovecot_config(server, *certificates))
-    with (folder / "output").open("wb") as output:
-        process = subprocess.Popen([DOVECOT, "-F", "-c", folder / "dovecot.conf"], stdout=output, stderr=output)
-    try:
-        await_port(server.port, process, folder)
+    with running_dovecot(*certificates) as server:
         yield server
-    finally:
-        process.terminate()
-        process.wait(10)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

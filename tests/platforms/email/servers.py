@@ -13,8 +13,11 @@ import shutil
 import socket
 import ssl
 import subprocess
+import tempfile
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -139,6 +142,33 @@ namespace inbox {{
   }}
 }}
 """
+
+
+@contextmanager
+def running_dovecot(certificate: Path, key: Path) -> Iterator[Dovecot]:
+    """A Dovecot with empty mailboxes, for as long as the block lasts."""
+    folder = Path(tempfile.mkdtemp(prefix="hermes-dovecot."))
+    folder.chmod(0o755)
+    server = Dovecot(free_port(), folder, mail_owner())
+    (folder / "mail").mkdir()
+    os.chown(folder / "mail", *server.owner)
+    tokens = folder / "keys" / "default" / "HS256"
+    tokens.mkdir(parents=True)
+    (tokens / "default").write_bytes(base64.b64encode(JWT_KEY))
+    (folder / "oauth2.conf").write_text(
+        f"introspection_mode = local\nlocal_validation_key_dict = fs:posix:prefix={folder}/keys/\n"
+        "username_attribute = sub\n"
+    )
+    (folder / "dovecot.conf").write_text(dovecot_config(server, certificate, key))
+    with (folder / "output").open("wb") as output:
+        process = subprocess.Popen([str(DOVECOT), "-F", "-c", folder / "dovecot.conf"], stdout=output, stderr=output)
+    try:
+        await_port(server.port, process, folder)
+        yield server
+    finally:
+        process.terminate()
+        process.wait(10)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _me() -> str:
