@@ -65,6 +65,7 @@ class App:
             resource_metadata=metadata,
             long_calls=house.long_calls,
             notices=house.notices,
+            keyring=house.keyring,
         )
         mailbox = Mailbox(house.stores.redis)
         self._sse = SseTransport(guard, house.authenticator, self._mcp.runner, mailbox, resource_metadata=sse_metadata)

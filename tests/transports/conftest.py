@@ -21,7 +21,9 @@ from starlette.datastructures import Headers
 from starlette.routing import BaseRoute
 
 from hermes import errors
+from hermes.crypto import Keyring
 from hermes.errors import HermesError, InvalidArguments, NotAuthenticated, Suspended, UnknownTool
+from hermes.gateway.asking import RequestStates
 from hermes.gateway.call import Gateway
 from hermes.gateway.grants import require_grant, shows
 from hermes.gateway.results import CallOptions, CallResult, ToolView
@@ -43,6 +45,7 @@ from hermes.transports.sse_mailbox import Mailbox
 from hermes.transports.tool_list import ToolList
 
 ALICE, BOB, SUSPENDED, ASSISTANT = "key-alice", "key-bob", "key-suspended", "sq_at_assistant"
+KEYRING = Keyring(b"k" * 32)
 METADATA = "http://127.0.0.1:3456/.well-known/oauth-protected-resource/mcp"
 
 
@@ -95,6 +98,7 @@ class ToyGateway(Gateway):
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
+        self._states = RequestStates(KEYRING)
         self.calls: list[tuple[Caller, str, dict[str, Any], CallOptions]] = []
         self.hidden: set[str] = set()
         self.again: Callable[[Caller], Awaitable[Caller]] = _as_they_were
@@ -204,7 +208,12 @@ class House:
 
     def mcp(self, **settings: Any) -> McpTransport:
         return McpTransport(
-            Settings(**settings), self.gateway, self.authenticator, version="1.2.3", resource_metadata=METADATA
+            Settings(**settings),
+            self.gateway,
+            self.authenticator,
+            version="1.2.3",
+            resource_metadata=METADATA,
+            keyring=KEYRING,
         )
 
     async def open_mcp(self, **settings: Any) -> str:

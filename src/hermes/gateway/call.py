@@ -26,7 +26,8 @@ from hermes.errors import HermesError, Internal, MissingCapability, OutcomeUnkno
 from hermes.gateway.accounts import Accounts
 from hermes.gateway.admission import Admission, Admissions, Call, IdempotencyState, Outcome
 from hermes.gateway.arguments import check_arguments, check_idempotency_key, digest_of, with_account
-from hermes.gateway.asking import NOBODY, Asking, InputRequired, RequestStates
+from hermes.gateway.asking import NOBODY, Asking, Dialogue, InputRequired, RequestStates
+from hermes.gateway.connecting import asked_to_connect
 from hermes.gateway.execution import execute
 from hermes.gateway.fence import fence_text
 from hermes.gateway.grants import require_grant, shows, unknown
@@ -296,6 +297,20 @@ class Gateway:
         if self._states is not None:
             asking = self._states.opened(caller, METHOD, request, options.dialogue)
         return _Run(caller, options, started, call, tool, checked, account, digest, asking=asking, request=request)
+
+    def ask_to_connect(
+        self, caller: Caller, name: str, arguments: Mapping[str, Any], dialogue: Dialogue, error: HermesError
+    ) -> InputRequired | None:
+        """What to ask because a call met an account that is not linked; None when the client is not to be asked.
+
+        Raises:
+            BadInput: the client's answer, or the state that came with it, does not fit.
+        """
+        if self._states is None:
+            return None
+        asking = self._states.opened(caller, METHOD, [name, arguments], dialogue)
+        asked = asked_to_connect(asking, error)
+        return None if asked is None else self._states.required(caller, METHOD, [name, arguments], asking, asked)
 
     def _required(self, run: _Run, asked: Asked) -> InputRequired:
         """What the client has to be asked before the call can be run."""

@@ -37,6 +37,7 @@ class Inbound:
         client: what the client calls itself (untrusted).
         by_status: whether `NotAuthenticated` and `InsufficientScope` can still become an HTTP status.
         selection: which of the caller's tools this connection wants.
+        opens_pages: whether a legacy client said at its `initialize` that it can be asked to open a page.
         notify: sends a notification on the request's own stream; None where there is none.
         again: authenticates the same request once more, for answers that stay open.
     """
@@ -47,6 +48,7 @@ class Inbound:
     client: str | None = None
     by_status: bool = False
     selection: Selection = EVERYTHING
+    opens_pages: bool = False
     notify: Notify | None = None
     again: Callable[[], Awaitable[Caller]] = _not_again
 

@@ -9,6 +9,7 @@ from typing import Any
 from mcp.server.lowlevel import Server
 from starlette.routing import BaseRoute, Route
 
+from hermes.crypto import Keyring
 from hermes.gateway.call import Gateway
 from hermes.gateway.long_calls import LongCalls
 from hermes.settings import Settings
@@ -20,6 +21,7 @@ from hermes.transports.guard import Guard
 from hermes.transports.legacy_sessions import SdkSessions
 from hermes.transports.mcp_front import McpFront
 from hermes.transports.mcp_server import McpMethods, build_server, server_info
+from hermes.transports.sealed_sessions import SealedSessions
 from hermes.transports.subscriptions import Subscriptions
 from hermes.transports.tasks import McpTasks
 from hermes.transports.tool_list import ToolList
@@ -38,6 +40,7 @@ class McpTransport:
         resource_metadata: URL named in challenges (RFC 9728), where there is one.
         traced: whether a span is opened per message.
         long_calls: shown as tasks to clients that know the extension.
+        keyring: seals the ids of legacy clients that open pages; without it they get none.
         notices: what subscriptions are told of; without them there are none.
     """
 
@@ -52,6 +55,7 @@ class McpTransport:
         traced: bool = False,
         long_calls: LongCalls | None = None,
         notices: Notices | None = None,
+        keyring: Keyring | None = None,
     ) -> None:
         info = server_info(version)
         tasks = McpTasks(gateway, long_calls) if long_calls is not None else None
@@ -71,6 +75,7 @@ class McpTransport:
             self.runner,
             catalog=gateway.catalog,
             sessions=self._sessions,
+            sealed=SealedSessions(keyring) if keyring is not None else None,
             needs_status=methods.lacks_scope,
             resource_metadata=resource_metadata,
         )

@@ -14,7 +14,7 @@ from mcp_types import INTERNAL_ERROR, INVALID_REQUEST, PARSE_ERROR
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
-from hermes.errors import HermesError, InsufficientScope, NotAuthenticated
+from hermes.errors import HermesError, InsufficientScope, NotAuthenticated, NotFound
 from hermes.observability.logs import request_id_of
 from hermes.platforms.catalog import Catalog
 from hermes.transports.asgi import (
@@ -36,6 +36,7 @@ from hermes.transports.exchange import Answer, RpcRequest, Runner, error_body
 from hermes.transports.guard import Guard
 from hermes.transports.inbound import Inbound, Notify, client_name
 from hermes.transports.messages import Read, read_message
+from hermes.transports.sealed_sessions import HEADER, SealedSessions
 from hermes.transports.selection import read_selection
 from hermes.transports.stream import ResponseStream
 
@@ -58,6 +59,7 @@ class McpFront:
         authenticator: says who is calling.
         runner: answers requests.
         sessions: takes over legacy requests where sessions are wanted; None serves every era without state.
+        sealed: gives legacy clients that open pages an id that says so, where there are no sessions.
         catalog: what a selection in the URL may name.
         needs_status: whether a request will be refused with an HTTP status, which a session's stream cannot have.
         resource_metadata: URL named in challenges (RFC 9728), where there is one.
@@ -71,6 +73,7 @@ class McpFront:
         *,
         catalog: Catalog,
         sessions: LegacySessions | None = None,
+        sealed: SealedSessions | None = None,
         needs_status: Callable[[Inbound, RpcRequest], bool] = lambda _inbound, _request: False,
         resource_metadata: str | None = None,
     ) -> None:
@@ -79,6 +82,7 @@ class McpFront:
         self._runner = runner
         self._catalog = catalog
         self._sessions = sessions
+        self._sealed = sealed if sessions is None else None
         self._needs_status = needs_status
         self._resource_metadata = resource_metadata
         self._methods = ("POST",) if sessions is None else ("POST", "GET", "DELETE")
@@ -141,8 +145,31 @@ class McpFront:
         read = read_message(message, incoming.headers)
         if self._sessions is not None and self._for_session(read, inbound):
             await self._sessions.handle(incoming, replace(inbound, by_status=False), body)
+        elif read.era.kind == "legacy" and self._sealed is not None:
+            await self._legacy(incoming, inbound, read, self._sealed)
         elif read.request is not None:
             await self._request(incoming, inbound, read.request)
+        elif read.answer is not None:
+            await incoming.answer(read.answer.status, read.answer.body)
+
+    async def _legacy(self, incoming: Incoming, inbound: Inbound, read: Read, sealed: SealedSessions) -> None:
+        """A message of a client without a session, which may have an id that says what it can do."""
+        request, session_id = read.request, incoming.headers.get(HEADER)
+        if request is not None and request.method == "initialize":
+            capabilities = (request.params or {}).get("capabilities")
+            given = sealed.begin(inbound.caller, capabilities)
+            if given is not None:
+                incoming.extra.append((HEADER.encode(), given.encode()))
+        elif session_id is not None:
+            try:
+                sealed.check(inbound.caller, session_id)
+            except NotFound as error:
+                body = error_body(request.id if request is not None else None, INVALID_REQUEST, error.message)
+                await incoming.answer(404, body)
+                return
+            inbound = replace(inbound, opens_pages=True)
+        if request is not None:
+            await self._request(incoming, inbound, request)
         elif read.answer is not None:
             await incoming.answer(read.answer.status, read.answer.body)
 

@@ -33,7 +33,9 @@ from hermes.errors import (
     InsufficientScope,
     InvalidArguments,
     MissingCapability,
+    NeedsReconnect,
     NotAuthenticated,
+    NotConnected,
     UnknownTool,
 )
 from hermes.gateway.arguments import check_arguments
@@ -43,6 +45,7 @@ from hermes.gateway.grants import lacks_scope
 from hermes.gateway.results import CallOptions, CallResult, LogReport, ProgressReport, ToolView
 from hermes.platforms.context import ToolContext
 from hermes.transports.asking import answering, dialogue_of, translated
+from hermes.transports.connecting import lead_to_page, opens_pages
 from hermes.transports.exchange import RpcRequest
 from hermes.transports.inbound import Inbound, client_name, inbound_of
 from hermes.transports.log_messages import LogMessages
@@ -166,6 +169,10 @@ class McpMethods:
             return failure(error)
         except (BadInput, MissingCapability):
             raise
+        except (NotConnected, NeedsReconnect) as error:
+            modern = dialogue_of(params)
+            legacy = inbound.opens_pages or (dialogue is not None and opens_pages(dialogue.capabilities))
+            return lead_to_page(self._gateway, inbound.caller, (name, arguments), error, modern=modern, legacy=legacy)
         except HermesError as error:
             return failure(error)
 

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from hermes.errors import HermesError
 from hermes.identity.caller import Caller
 from hermes.transports.asgi import Incoming, disconnected
+from hermes.transports.connecting import opens_pages
 from hermes.transports.exchange import RpcRequest, Runner, error_body
 from hermes.transports.inbound import Inbound
 from hermes.transports.sse_mailbox import TTL_SECONDS, Address, Letter, Mailbox
@@ -60,6 +61,7 @@ class SseStream:
         self._runner = runner
         self._running = running
         self._version = LATEST_HANDSHAKE_VERSION
+        self._opens_pages = False
         self._requests: dict[Any, asyncio.Task[None]] = {}
         self._room = asyncio.Semaphore(AT_ONCE)
         self._sending = asyncio.Lock()
@@ -167,7 +169,7 @@ class SseStream:
             return
         await self._refresh_caller()
         request = RpcRequest(message["id"], message["method"], message.get("params"), self._negotiated(message))
-        inbound = Inbound(self._caller, letter.request_id, "sse", letter.client)
+        inbound = Inbound(self._caller, letter.request_id, "sse", letter.client, opens_pages=self._opens_pages)
         if request.id in self._requests:
             body = error_body(None, INVALID_REQUEST, "A request with this id is still running")
             await self._send(event(body))
@@ -180,10 +182,12 @@ class SseStream:
         await self._send(event(answer.body))
 
     def _negotiated(self, message: dict[str, Any]) -> str:
-        """The version that `initialize` agreed on; it holds for the rest of the stream."""
+        """The version that `initialize` agreed on; it and what the client can do hold for the whole stream."""
         if message["method"] == "initialize":
             params = message.get("params")
-            wanted = params.get("protocolVersion") if isinstance(params, dict) else None
+            said = params if isinstance(params, dict) else {}
+            wanted = said.get("protocolVersion")
+            self._opens_pages = opens_pages(said.get("capabilities"))
             self._version = wanted if wanted in HANDSHAKE_PROTOCOL_VERSIONS else LATEST_HANDSHAKE_VERSION
         return self._version
 
