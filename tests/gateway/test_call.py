@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -235,6 +236,13 @@ async def test_too_many_calls_per_minute(house, options) -> None:
     assert all(error.retry_after and error.data["limited_by"] == "plan" for error in limited)
 
 
+async def test_a_replica_whose_clock_is_late_is_not_limited(house, options, monkeypatch) -> None:
+    caller = await house.customer(plan="starter")
+    await house.gateway.call(caller, "toy_read", {"text": "x"}, options())
+    monkeypatch.setattr(house.admissions, "_now", lambda: time.time() - 300)
+    await house.gateway.call(caller, "toy_read", {"text": "x"}, options())
+
+
 async def test_a_suspended_customer_is_stopped_at_once(house, options) -> None:
     caller = await house.customer()
     await house.gateway.call(caller, "toy_read", {"text": "x"}, options())
@@ -334,7 +342,7 @@ async def test_redis_lost_in_the_middle_of_a_call(house, options, gate) -> None:
     house.script["next"] = slow
     task = asyncio.create_task(house.gateway.call(caller, "toy_send", {"text": "x"}, options()))
     await began.wait()
-    await house.redis.flushall()
+    await house.redis.flushdb()
     gate.set()
     await task
     del house.script["next"]

@@ -10,6 +10,7 @@ import pytest
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from hermes.billing.keys import USAGE_STREAM, quota_key
+from hermes.billing.quota import Quotas
 from hermes.errors import Internal
 
 pytestmark = pytest.mark.storage
@@ -141,9 +142,31 @@ async def test_many_restore_one_count_while_calls_end(house: Any, options: Any, 
         for number in range(20)
     ]
     await all_began.wait()
-    await house.redis.flushall()
+    await house.redis.flushdb()
     del house.script["next"]
     gate.set()
     after = [house.gateway.call(caller, "toy_send", {"text": str(number)}, options()) for number in range(20)]
-    await asyncio.gather(*before, *after)
+    month = f"{house.admissions.now():%Y-%m}"
+    others = [Quotas(house.redis, house.ledger).restore(caller.customer_id, month) for _ in range(5)]
+    await asyncio.gather(*before, *after, *others)
     assert await counted(house, caller) == await house.used(caller) == 40
+
+
+async def test_the_rows_are_counted_once_for_all_who_wait(
+    house: Any, options: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller = await house.customer(plan="growth")
+    await house.gateway.call(caller, "toy_send", {"text": "x"}, options())
+    counts: list[str] = []
+    count = house.ledger.count
+
+    async def counting(customer_id: str, month: str, **given: Any) -> int:
+        counts.append(customer_id)
+        return int(await count(customer_id, month, **given))
+
+    monkeypatch.setattr(house.ledger, "count", counting)
+    await house.redis.delete(quota_key(caller.customer_id, f"{house.admissions.now():%Y-%m}"))
+    calls = [house.gateway.call(caller, "toy_send", {"text": str(number)}, options()) for number in range(100)]
+    await asyncio.gather(*calls)
+    assert counts == [caller.customer_id]
+    assert await counted(house, caller) == await house.used(caller) == 101

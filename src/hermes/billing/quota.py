@@ -7,11 +7,14 @@ being restored; it takes the mark away that the restorer put, who then looks aga
 
 from __future__ import annotations
 
+import math
 import secrets
+import time
 from datetime import datetime, timedelta
 
 from hermes.billing.keys import PENDING_INDEX, USAGE_STREAM, quota_key
 from hermes.billing.usage import UsageLedger
+from hermes.identity.memory import SingleFlight
 from hermes.storage.redis import Redis, Script
 
 _KEPT_SECONDS = 40 * 86_400
@@ -76,13 +79,19 @@ class Quotas:
     def __init__(self, redis: Redis, ledger: UsageLedger) -> None:
         self._redis = redis
         self._ledger = ledger
+        self._restoring: SingleFlight[tuple[str, str], None] = SingleFlight(math.inf, time.monotonic)
 
     async def restore(self, customer_id: str, month: str) -> None:
         """Set the counter to what the usage rows say, unless somebody did already.
 
+        However many calls of this process want it at once, the rows are counted once.
+
         Raises:
             TimeoutError: calls of this customer end faster than they can be counted.
         """
+        await self._restoring.do((customer_id, month), lambda: self._restore(customer_id, month))
+
+    async def _restore(self, customer_id: str, month: str) -> None:
         await self._ledger.flush()
         counter = quota_key(customer_id, month)
         for _ in range(_TRIES):

@@ -114,7 +114,6 @@ class Admissions:
     ) -> Admission:
         """Check version, idempotency, credential, quota and rate, and reserve: one round trip."""
         customer_id = call.customer_id
-        now = self._now()
         keys = [
             version_key(customer_id),
             credential_key,
@@ -132,8 +131,7 @@ class Admissions:
             "minute_calls": plan.calls_per_minute,
             "vendor_requests": vendor_limit.requests if vendor_limit else 0,
             "vendor_milliseconds": vendor_limit.seconds * 1000 if vendor_limit else 0,
-            "now": int(now * 1000),
-            "deadline": int((now + timeout + _GRACE_SECONDS) * 1000),
+            "deadline": int((self._now() + timeout + _GRACE_SECONDS) * 1000),
             "id": call.id,
             "pending": call.to_json().decode(),
             "pending_member": call.member,

@@ -15,7 +15,6 @@ local version_key, credential_key, quota_key, rate_key = unpack(call.keys, 1, 4)
 local vendor_rate_key, pending_key, pending_index, idempotency_key = unpack(call.keys, 5, 8)
 local version, monthly_calls, minute_calls = call.version, call.monthly_calls, call.minute_calls
 local vendor_requests, vendor_milliseconds = call.vendor_requests, call.vendor_milliseconds
-local now, deadline = call.now, call.deadline
 
 if version ~= '' and redis.call('GET', version_key) ~= version then
   return {'stale'}
@@ -46,6 +45,9 @@ if quota_key ~= '' then
 end
 
 -- Generic cell rate algorithm: the key holds the theoretical arrival time; a full period's requests may come at once.
+-- By Redis' clock: those of the replicas differ, and a call may have waited in its replica for a connection.
+local seconds, microseconds = unpack(redis.call('TIME'))
+local now = seconds * 1000 + microseconds / 1000
 local function wait_for(key, requests, milliseconds)
   if requests <= 0 then return 0, 0 end
   local arrival = math.max(tonumber(redis.call('GET', key) or now), now)
@@ -64,7 +66,7 @@ if vendor_requests > 0 then
 end
 if quota_key ~= '' then redis.call('INCR', quota_key) end
 redis.call('SET', pending_key, call.pending)
-redis.call('ZADD', pending_index, deadline, call.pending_member)
+redis.call('ZADD', pending_index, call.deadline, call.pending_member)
 if idempotency_key ~= '' then
   redis.call('HSET', idempotency_key, 'digest', call.digest, 'state', 'running', 'call', call.id)
   redis.call('EXPIRE', idempotency_key, call.idempotency_seconds)
@@ -74,7 +76,7 @@ return {'admitted', credential}
 """Takes one JSON object: packing one long argument costs redis-py a fraction of packing twenty short ones.
 `keys`: version, credential, quota, rate, vendor's rate, pending, pending index, idempotency ('' where not used).
 `version` ('' = not checked), `monthly_calls` (-1 = unlimited), `minute_calls` (0 = unlimited), `vendor_requests` (0 =
-none) per `vendor_milliseconds`, `now` and `deadline` (ms), `id`, `pending` (the record) and `pending_member` of the
+none) per `vendor_milliseconds`, `deadline` (ms since 1970), `id`, `pending` (the record) and `pending_member` of the
 index, `digest` of the arguments, `idempotency_seconds`, `pending_prefix` of the customer's pending keys.
 Returns the status and what belongs to it."""
 
