@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
 import orjson
-from jinja2 import Environment, PackageLoader, select_autoescape
+from jinja2 import Environment, PackageLoader, Template, select_autoescape
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -55,9 +56,6 @@ class Inspection:
         self._stand_ins = stand_ins
         self._services = services
         self._failures = failures
-        pages = Environment(loader=PackageLoader("hermes.sandbox"), autoescape=select_autoescape(default=True))
-        pages.filters["clock"] = _clock
-        self._page = pages.get_template("inspect.html.jinja")
 
     def routes(self) -> list[Route]:
         """All routes; those that change something refuse other sites' pages and answer forms with a redirect."""
@@ -88,7 +86,7 @@ class Inspection:
         platform = request.query_params.get("platform") or None
         account = request.query_params.get("account") or None
         recorder = self._stage.recorder
-        html = self._page.render(
+        html = _page().render(
             now=self._stage.clock.now(),
             refresh=REFRESH_SECONDS if request.query_params.get("live") else None,
             stand_ins=self._stand_ins,
@@ -269,6 +267,14 @@ def _filter(request: Request) -> tuple[str | None, str | None]:
 def _limit(request: Request) -> int:
     asked = request.query_params.get("limit", "")
     return int(asked) if asked.isdigit() else 1000
+
+
+@cache
+def _page() -> Template:
+    """The page's template, compiled when it is first looked at: that takes longer than all else at the start."""
+    pages = Environment(loader=PackageLoader("hermes.sandbox"), autoescape=select_autoescape(default=True))
+    pages.filters["clock"] = _clock
+    return pages.get_template("inspect.html.jinja")
 
 
 def _clock(seconds: float) -> str:
