@@ -21,6 +21,8 @@ import aiohttp
 import pytest
 from redis import Redis
 
+from e2e.wire import parsed
+
 _READY = re.compile(r"hermes is ready at (\S+)")
 _SANDBOX = re.compile(r"Sandbox\s+(\S+?)/? ")
 _LAST_LINES = ("An MCP client", "For other people", "Log in with")
@@ -261,8 +263,7 @@ class Api:
         """Status and JSON of an answer."""
         sent = {"x-api-key": self.key, **headers}
         async with self.http.request(method, self.hermes.url + path, json=body, headers=sent) as response:
-            text = await response.text()
-            return response.status, (await response.json(content_type=None) if text else None)
+            return response.status, parsed(await response.text())
 
     async def get(self, path: str) -> Any:
         status, answer = await self.request("GET", path)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import aiohttp
 
+from e2e.wire import parsed
 from hermes.platforms.base import Tool
 
 MODERN: Final = "2026-07-28"
@@ -58,7 +58,7 @@ class Client:
         headers = {"x-api-key": self.key, **given.pop("headers", {})}
         async with self.http.request(method, self.url + path, headers=headers, **given) as response:
             text = await response.text()
-            return response.status, _parsed(text), response.headers
+            return response.status, parsed(text), response.headers
 
     async def keep(self, content: bytes, name: str) -> str:
         """Hand over a file; gives its handle."""
@@ -100,10 +100,3 @@ def _answer_of(result: dict[str, Any]) -> Answer:
 
 def _in_query(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _parsed(text: str) -> Any:
-    """JSON, or the last event of a stream whose silence was bridged."""
-    if text.startswith((":", "event:", "data:", "id:")):
-        text = [line.removeprefix("data:") for line in text.splitlines() if line.startswith("data:")][-1]
-    return json.loads(text) if text else None

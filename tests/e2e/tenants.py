@@ -18,6 +18,8 @@ from typing import Any
 
 import aiohttp
 
+from e2e.wire import parsed
+
 IDENTIFIER = re.compile(
     r"mk\d{4}x[0-9a-f]{8}|(?:cus|key|media)_[0-9a-z]{26}|call_[0-9a-f]{32}|lab\d{4}"
     r"|(?<!\d)(?:8800\d{5}|8811\d{5}|4400\d{5}|77700\d{5}|77800\d{5})(?!\d)"
@@ -221,7 +223,7 @@ class Doors:
             text = await response.text()
             self.watch.look(tenant, text, json.dumps(arguments))
             assert response.status < 500, text
-            answer = json.loads(text)
+            answer = parsed(text)
         return next(one for one in answer if one["id"] == body["id"]) if door == "batch" else answer
 
 
