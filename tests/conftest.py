@@ -2,6 +2,7 @@
 
 With HERMES_TEST_DATABASE_URL (mysql+asyncmy://…) and HERMES_TEST_REDIS_URL the same tests run on those; a database of
 its own is made for the run and dropped afterwards, and the Redis database in the URL is emptied before every test.
+Tests that run side by side (pytest-xdist) need a Redis for each process: as many URLs, with spaces between them.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from hermes.storage.schema import load_models
 from hermes.storage.sql import Database
 
 DATABASE_URL = os.environ.get("HERMES_TEST_DATABASE_URL")
-REDIS_URL = os.environ.get("HERMES_TEST_REDIS_URL")
+REDIS_URLS = os.environ.get("HERMES_TEST_REDIS_URL", "").split()
+PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,9 @@ class RedisServer:
 
 @pytest.fixture(scope="session")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """The Redis of the run: an embedded Valkey, or HERMES_TEST_REDIS_URL."""
-    if REDIS_URL:
-        yield RedisServer(REDIS_URL)
+    """The Redis of this process: an embedded Valkey, or its part of HERMES_TEST_REDIS_URL."""
+    if REDIS_URLS:
+        yield RedisServer(REDIS_URLS[PROCESS])
         return
     folder = DataFolder(tmp_path_factory.mktemp("valkey"))
     folder.acquire("server")

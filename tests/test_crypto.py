@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import re
 
 import pytest
@@ -88,6 +89,7 @@ def test_any_text_opens_or_is_undecryptable(text: str) -> None:
         (SEALED, "creds:c2:telegram", "authentication failed"),
         (SEALED, "\ud800", "malformed"),
     ],
+    ids=itertools.count(),  # the same in every process that collects them
 )
 def test_the_reason_says_what_is_wrong(sealed: str, name: str, reason: str) -> None:
     with pytest.raises(Undecryptable, match=reason) as caught:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import string
 
@@ -40,6 +41,7 @@ def test_new_keys_are_well_formed_and_differ() -> None:
         "sq_live_" + "0" * 49,
         "sq_live_" + "０" * 49,
     ],
+    ids=itertools.count(),  # the same in every process that collects them
 )
 def test_other_texts_are_malformed(text: str) -> None:
     assert not is_well_formed(text)

@@ -144,7 +144,10 @@ async def test_answers_of_other_shapes(platform_bench: Any, status: int, body: A
 @pytest.mark.parametrize(
     ("reason", "kind"),
     [
-        *((reason, PlatformRejected) for reason in FAILURES.keys() - {"auth_removed", "spam_risk_too_many_posts"}),
+        *(
+            (reason, PlatformRejected)
+            for reason in sorted(FAILURES.keys() - {"auth_removed", "spam_risk_too_many_posts"})
+        ),
         ("auth_removed", NeedsReconnect),
         ("spam_risk_too_many_posts", RateLimited),
         ("something_new", PlatformRejected),
