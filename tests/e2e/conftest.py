@@ -28,6 +28,7 @@ _SANDBOX = re.compile(r"Sandbox\s+(\S+?)/? ")
 _LAST_LINES = ("An MCP client", "For other people", "Log in with")
 _START_SECONDS = 60
 _LOOK_EVERY = 0.02
+_SHOWN_LINES = 400
 _MCP_HEADERS = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-11-25"}
 _ALL = 10_000
 
@@ -385,8 +386,9 @@ def new_hermes(tmp_path: Path) -> Iterator[Callable[..., Hermes]]:
 
     yield make
     for one in made:
-        if one._process is not None:
+        if one.launched:
             one.kill()
+            print(*one.output[-_SHOWN_LINES:], sep="")  # noqa: T201  (pytest shows it where the test failed)
 
 
 @pytest.fixture(scope="session")

@@ -171,11 +171,14 @@ class Doors:
     async def send(
         self, tenant: Tenant, method: str, path: str, body: Any = None, status: int = 200, **headers: str
     ) -> Any:
-        """One request of a customer's; the answer is looked at and parsed."""
+        """One request of a customer's, again while the store has too much to do; the answer is looked at and parsed."""
         given = {"x-api-key": tenant.key, **headers}
         asked = f"{path} {json.dumps(body)} {headers} {decoded(path)}"
         async with self.http.request(method, self.base + path, json=body, headers=given) as response:
             text = await response.text()
+            if response.status == 503:
+                await asyncio.sleep(int(response.headers["retry-after"]))
+                return await self.send(tenant, method, path, body, status, **headers)
             self.watch.look(tenant, f"{but_arguments(text)} {dict(response.headers)}", asked)
             assert response.status == status, f"{method} {path} of {tenant.number}: {response.status} {text[:500]}"
             return json.loads(text) if text else None

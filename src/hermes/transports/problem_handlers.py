@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnectionInTime
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,8 +21,8 @@ from hermes.transports.problems import presented_in, problem
 
 _log = logging.getLogger(__name__)
 
-STORE_ERRORS: Final = (RedisError, DBAPIError, PlaceUnavailable)
-"""What a store that does not answer raises."""
+STORE_ERRORS: Final = (RedisError, DBAPIError, NoConnectionInTime, TimeoutError, PlaceUnavailable)
+"""What a store raises that does not answer, or has more to do than it can in time."""
 
 
 def install_problem_handlers(app: FastAPI, *, resource_metadata: str | None = None) -> None:
