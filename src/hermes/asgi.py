@@ -77,7 +77,9 @@ class App:
             [*rest.routes(), *descriptions.routes(), *_health(house).routes(), *webhook.routes()]
         )
         web = build_base(settings, house.keyring, house.sessions.of_browser)
-        json_routes.router.routes.extend([*web.routes(), *people_routes(web, house.people, settings)])
+        json_routes.router.routes.extend(
+            [*web.routes(), *people_routes(web, house.people, house.oauth.assistants, settings)]
+        )
         rooms = ErrorPages(BodyLimit(json_routes), web.pages)
         self.asgi: ASGIApp = RequestLog(FrontDoor([*self._mcp.routes(), *self._sse.routes()], rooms))
 
