@@ -37,6 +37,8 @@ from hermes.gateway.long_calls import LongCalls
 from hermes.gateway.long_rows import LongCallRows
 from hermes.gateway.lookup import CallLookup
 from hermes.gateway.own_tools import OwnTools
+from hermes.gateway.prompts import Prompts
+from hermes.gateway.resources import Resources
 from hermes.identity.authenticate import Authenticator
 from hermes.identity.callers import Callers
 from hermes.identity.changes import CustomerChanges
@@ -93,6 +95,8 @@ class House:
     admissions: Admissions
     lookup: CallLookup
     states: RequestStates
+    prompts: Prompts
+    resources: Resources
     long_calls: LongCalls
     trail: Trail
     actions: ActionTrail
@@ -248,6 +252,8 @@ def build_house(
         admissions=admissions,
         lookup=lookup,
         states=states,
+        prompts=Prompts(states=states),
+        resources=Resources(),
         long_calls=long_calls,
         trail=trail,
         actions=actions,

@@ -66,6 +66,8 @@ class App:
             long_calls=house.long_calls,
             notices=house.notices,
             keyring=house.keyring,
+            prompts=house.prompts,
+            resources=house.resources,
         )
         mailbox = Mailbox(house.stores.redis)
         self._sse = SseTransport(guard, house.authenticator, self._mcp.runner, mailbox, resource_metadata=sse_metadata)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from dataclasses import replace
-from typing import Any, Final
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Final
 
 from mcp_types import CreateMessageResult, ElicitResult, ListRootsResult, TextContent
 from pydantic import BaseModel, SecretStr
@@ -15,6 +16,7 @@ from hermes.platforms.asks import completion, folders, form
 from hermes.platforms.base import Credentials, Effect, PasteToken, Platform, Tool
 from hermes.platforms.content import Content, audio, document, image, text
 from hermes.platforms.context import ToolContext
+from hermes.storage.notices import Kind
 
 PNG: Final = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg=="
@@ -25,6 +27,14 @@ _PAUSE: Final = 0.05
 
 class NothingSecret(Credentials):
     token: SecretStr
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the tools work on. `changed` is set by the server: told of the customer and of what changed for them."""
+
+    customer_id: str
+    changed: ClassVar[Callable[[str, Kind], None]]
 
 
 def text_form(message: str, *names: str, kind: str = "string") -> Any:
@@ -47,61 +57,61 @@ def words(what: str) -> Content:
     return Content(content=[text(what)])
 
 
-test: Platform[NothingSecret, None] = Platform(
+test: Platform[NothingSecret, Bench] = Platform(
     "test",
     title="Conformance",
     credentials=NothingSecret,
     connect=PasteToken("", ()),
-    open=lambda _context, _credentials: None,
+    open=lambda context, _credentials: Bench(context.customer_id),
     open_world=False,
 )
 """`test_…`: everything but tasks."""
 
-jobs: Platform[NothingSecret, None] = Platform(
+jobs: Platform[NothingSecret, Bench] = Platform(
     "jobs",
     title="Conformance, tasks",
     credentials=NothingSecret,
     connect=PasteToken("", ()),
-    open=lambda _context, _credentials: None,
+    open=lambda context, _credentials: Bench(context.customer_id),
     open_world=False,
 )
 """Tools that run as tasks."""
 
 
 @test.tool(Effect.READ, rest="GET /simple")
-async def simple_text(api: None) -> Content:
+async def simple_text(api: Bench) -> Content:
     """Give a text."""
     return words("This is a simple text response for testing.")
 
 
 @test.tool(Effect.READ, rest="GET /image")
-async def image_content(api: None) -> Content:
+async def image_content(api: Bench) -> Content:
     """Give a picture."""
     return Content(content=[image(PNG, "image/png")])
 
 
 @test.tool(Effect.READ, rest="GET /audio")
-async def audio_content(api: None) -> Content:
+async def audio_content(api: Bench) -> Content:
     """Give a sound."""
     return Content(content=[audio(WAV, "audio/wav")])
 
 
 @test.tool(Effect.READ, rest="GET /embedded")
-async def embedded_resource(api: None) -> Content:
+async def embedded_resource(api: Bench) -> Content:
     """Give a document."""
     body = "This is an embedded resource content."
     return Content(content=[document("test://embedded-resource", body, "text/plain")])
 
 
 @test.tool(Effect.READ, rest="GET /mixed")
-async def multiple_content_types(api: None) -> Content:
+async def multiple_content_types(api: Bench) -> Content:
     """Give several things at once."""
     data = document("test://mixed-content-resource", '{"test":"data","value":123}', "application/json")
     return Content(content=[text("Multiple content types test:"), image(PNG, "image/png"), data])
 
 
 @test.tool(Effect.READ, rest="GET /logging")
-async def tool_with_logging(api: None, context: ToolContext) -> Content:
+async def tool_with_logging(api: Bench, context: ToolContext) -> Content:
     """Send messages while it runs."""
     await context.log("info", "Tool execution started")
     await asyncio.sleep(_PAUSE)
@@ -112,14 +122,14 @@ async def tool_with_logging(api: None, context: ToolContext) -> Content:
 
 
 @test.tool(Effect.READ, rest="GET /log")
-async def logging_tool(api: None, context: ToolContext) -> Content:
+async def logging_tool(api: Bench, context: ToolContext) -> Content:
     """Send one message."""
     await context.log("info", "A message")
     return words("Done.")
 
 
 @test.tool(Effect.READ, rest="GET /progress")
-async def tool_with_progress(api: None, context: ToolContext) -> Content:
+async def tool_with_progress(api: Bench, context: ToolContext) -> Content:
     """Tell how far it is."""
     for done in (0, 50, 100):
         await context.progress(done, 100)
@@ -128,27 +138,27 @@ async def tool_with_progress(api: None, context: ToolContext) -> Content:
 
 
 @test.tool(Effect.READ, rest="GET /error")
-async def error_handling(api: None) -> Content:
+async def error_handling(api: Bench) -> Content:
     """Fail."""
     raise PlatformRejected("This tool intentionally returns an error for testing")
 
 
 @test.tool(Effect.READ, rest="GET /sampling")
-async def sampling(api: None, context: ToolContext, prompt: str) -> Content:
+async def sampling(api: Bench, context: ToolContext, prompt: str) -> Content:
     """Ask the client's model."""
     answers = await context.ask({"answer": completion(prompt, 100)})
     return words(f"LLM response: {said(answers['answer'])}")
 
 
 @test.tool(Effect.READ, rest="GET /elicitation")
-async def elicitation(api: None, context: ToolContext, message: str) -> Content:
+async def elicitation(api: Bench, context: ToolContext, message: str) -> Content:
     """Ask the person for a name and an address."""
     answers = await context.ask({"answer": text_form(message, "username", "email")})
     return words(f"User response: {said(answers['answer'])}")
 
 
 @test.tool(Effect.READ, rest="GET /defaults")
-async def elicitation_sep1034_defaults(api: None, context: ToolContext) -> Content:
+async def elicitation_sep1034_defaults(api: Bench, context: ToolContext) -> Content:
     """Ask with values that are filled in already."""
     properties = {
         "name": {"type": "string", "default": "John Doe"},
@@ -163,7 +173,7 @@ async def elicitation_sep1034_defaults(api: None, context: ToolContext) -> Conte
 
 
 @test.tool(Effect.READ, rest="GET /enums")
-async def elicitation_sep1330_enums(api: None, context: ToolContext) -> Content:
+async def elicitation_sep1330_enums(api: Bench, context: ToolContext) -> Content:
     """Ask to choose, in all five ways."""
     options = ["option1", "option2", "option3"]
     titled = [{"const": f"value{n}", "title": f"Choice {n}"} for n in (1, 2, 3)]
@@ -180,21 +190,35 @@ async def elicitation_sep1330_enums(api: None, context: ToolContext) -> Content:
 
 
 @test.tool(Effect.READ, rest="GET /missing")
-async def missing_capability(api: None, context: ToolContext) -> Content:
+async def missing_capability(api: Bench, context: ToolContext) -> Content:
     """Need a client that takes questions to its model."""
     await context.ask({"answer": completion("?", 10)})
     return words("Done.")
 
 
+@test.tool(Effect.READ, rest="GET /tool-change")
+async def trigger_tool_change(api: Bench) -> Content:
+    """Have the list of tools change."""
+    Bench.changed(api.customer_id, "accounts")
+    return words("Done.")
+
+
+@test.tool(Effect.READ, rest="GET /prompt-change")
+async def trigger_prompt_change(api: Bench) -> Content:
+    """Have the list of prompts change."""
+    Bench.changed(api.customer_id, "anything")
+    return words("Done.")
+
+
 @test.tool(Effect.READ, rest="GET /streaming")
-async def streaming_elicitation(api: None, context: ToolContext) -> Content:
+async def streaming_elicitation(api: Bench, context: ToolContext) -> Content:
     """Ask the person."""
     answers = await context.ask({"answer": text_form("Your name?", "name")})
     return words(said(answers["answer"]))
 
 
 @test.tool(Effect.READ, rest="GET /ir-elicitation")
-async def input_required_result_elicitation(api: None, context: ToolContext) -> Content:
+async def input_required_result_elicitation(api: Bench, context: ToolContext) -> Content:
     """Ask for a name."""
     answer = (await context.ask({"user_name": text_form("What is your name?", "name")}))["user_name"]
     name = answer.content.get("name") if isinstance(answer, ElicitResult) and answer.content else None
@@ -202,27 +226,27 @@ async def input_required_result_elicitation(api: None, context: ToolContext) -> 
 
 
 @test.tool(Effect.READ, rest="GET /ir-sampling")
-async def input_required_result_sampling(api: None, context: ToolContext) -> Content:
+async def input_required_result_sampling(api: Bench, context: ToolContext) -> Content:
     """Ask the client's model for a capital."""
     answers = await context.ask({"capital_question": completion("What is the capital of France?", 100)})
     return words(said(answers["capital_question"]))
 
 
 @test.tool(Effect.READ, rest="GET /ir-roots")
-async def input_required_result_list_roots(api: None, context: ToolContext) -> Content:
+async def input_required_result_list_roots(api: Bench, context: ToolContext) -> Content:
     """Ask which folders the client works on."""
     return words(said((await context.ask({"client_roots": folders()}))["client_roots"]))
 
 
 @test.tool(Effect.READ, rest="GET /ir-state")
-async def input_required_result_request_state(api: None, context: ToolContext) -> Content:
+async def input_required_result_request_state(api: Bench, context: ToolContext) -> Content:
     """Ask, and find again what was kept."""
     await context.ask({"confirm": text_form("Please confirm", "ok", kind="boolean")}, keep="state-ok")
     return words(f"{context.kept}")
 
 
 @test.tool(Effect.READ, rest="GET /ir-multiple")
-async def input_required_result_multiple_inputs(api: None, context: ToolContext) -> Content:
+async def input_required_result_multiple_inputs(api: Bench, context: ToolContext) -> Content:
     """Ask three things of three kinds at once."""
     questions = {
         "user_name": text_form("What is your name?", "name"),
@@ -234,7 +258,7 @@ async def input_required_result_multiple_inputs(api: None, context: ToolContext)
 
 
 @test.tool(Effect.READ, rest="GET /ir-rounds")
-async def input_required_result_multi_round(api: None, context: ToolContext) -> Content:
+async def input_required_result_multi_round(api: Bench, context: ToolContext) -> Content:
     """Ask one thing after the other."""
     first = await context.ask({"step1": text_form("Step 1: What is your name?", "name")})
     second = await context.ask({"step2": text_form("Step 2: What is your favorite color?", "color")})
@@ -242,14 +266,14 @@ async def input_required_result_multi_round(api: None, context: ToolContext) -> 
 
 
 @test.tool(Effect.READ, rest="GET /ir-tampered")
-async def input_required_result_tampered_state(api: None, context: ToolContext) -> Content:
+async def input_required_result_tampered_state(api: Bench, context: ToolContext) -> Content:
     """Ask, and take only what was asked."""
     await context.ask({"confirm": text_form("Please confirm", "ok", kind="boolean")}, proven=True)
     return words("Done.")
 
 
 @test.tool(Effect.READ, rest="GET /ir-capabilities")
-async def input_required_result_capabilities(api: None, context: ToolContext) -> Content:
+async def input_required_result_capabilities(api: Bench, context: ToolContext) -> Content:
     """Ask whatever the client can be asked."""
     questions: dict[str, Any] = {}
     if context.can_ask("form"):
@@ -266,13 +290,13 @@ class Computed(BaseModel):
 
 
 @jobs.tool(Effect.READ, rest="GET /greet")
-async def greet(api: None, name: str) -> Content:
+async def greet(api: Bench, name: str) -> Content:
     """Greet somebody, at once."""
     return words(f"Hello, {name}!")
 
 
 @jobs.tool(Effect.READ, rest="GET /slow", timeout=90, long=True)
-async def slow_compute(api: None, context: ToolContext, seconds: float, label: str = "") -> Computed:
+async def slow_compute(api: Bench, context: ToolContext, seconds: float, label: str = "") -> Computed:
     """Take a while."""
     for number in range(int(seconds * 2)):
         await context.step(f"half-second-{number}", lambda: asyncio.sleep(0.5), repeatable=True)
@@ -280,27 +304,27 @@ async def slow_compute(api: None, context: ToolContext, seconds: float, label: s
 
 
 @jobs.tool(Effect.READ, rest="GET /failing", long=True, task_only=True)
-async def failing_job(api: None) -> Content:
+async def failing_job(api: Bench) -> Content:
     """Fail after a second, as a task."""
     await asyncio.sleep(1)
     raise PlatformRejected("This job always fails.")
 
 
 @jobs.tool(Effect.READ, rest="GET /broken", long=True)
-async def protocol_error_job(api: None) -> Content:
+async def protocol_error_job(api: Bench) -> Content:
     """Break."""
     raise RuntimeError("on purpose")
 
 
 @jobs.tool(Effect.DELETE, rest="DELETE /file", long=True)
-async def confirm_delete(api: None, context: ToolContext, filename: str) -> Content:
+async def confirm_delete(api: Bench, context: ToolContext, filename: str) -> Content:
     """Ask before anything is deleted."""
     answers = await context.ask({"confirm": text_form(f"Delete {filename}?", "confirm", kind="boolean")})
     return words(f"{filename}: {said(answers['confirm'])}")
 
 
 @jobs.tool(Effect.READ, rest="GET /two", long=True)
-async def multi_input(api: None, context: ToolContext) -> Content:
+async def multi_input(api: Bench, context: ToolContext) -> Content:
     """Ask two things at once."""
     answers = await context.ask({key: text_form(f"The {key}?", "name") for key in ("first", "second")})
     return words("; ".join(said(answer) for answer in answers.values()))
@@ -311,7 +335,7 @@ async def ask_name(context: ToolContext, _arguments: object = None) -> Any:
 
 
 @test.tool(Effect.READ, rest="GET /task", long=True, task_only=True, first=ask_name)
-async def tool_with_task(api: None, context: ToolContext) -> Content:
+async def tool_with_task(api: Bench, context: ToolContext) -> Content:
     """Ask for a name, then work as a task."""
     return words(f"Hello, {said(await ask_name(context))}")
 

@@ -1,4 +1,4 @@
-"""The real house with the suite's tools, on loopback only: `python tests/conformance/server.py DATA_DIR [--sessions]`.
+"""The real house with the suite's tools, on loopback only: `python -m conformance.server DATA_DIR [--sessions]`.
 
 Everything is as in `hermes serve` but the catalogue, and that a request without a credential gets a customer's key,
 since the suite cannot send one. Prints its URL as the first line. Nothing of this is in the package.
@@ -9,21 +9,22 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
 import uvicorn
 
+from conformance.fixtures import Bench, NothingSecret, platforms
+from conformance.library import PROMPTS, Shelf
 from hermes import app as house_module
 from hermes.app import House, open_house
 from hermes.asgi import App
+from hermes.gateway.prompts import Prompts
+from hermes.gateway.resources import Resources
 from hermes.platforms.base import Account
 from hermes.platforms.catalog import Catalog
 from hermes.settings import load_settings, local_url
-
-sys.path.insert(0, str(Path(__file__).parent))
-from fixtures import NothingSecret, platforms
 
 
 class Inject:
@@ -62,7 +63,9 @@ async def main(folder: str, *options: str) -> None:
     with patch.object(house_module, "load_catalog", lambda: Catalog(platforms())):
         async with open_house(settings, holder="server") as house:
             house.queue.start()
-            app = App(house)
+            Bench.changed = house.notices.tell
+            prompts, resources = Prompts(PROMPTS, house.states), Resources([Shelf()])
+            app = App(replace(house, prompts=prompts, resources=resources))
             served = Inject(app.asgi, await customer_of(house))
             config = uvicorn.Config(served, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1)
             print(f"{local_url(port)}/mcp", flush=True)  # noqa: T201

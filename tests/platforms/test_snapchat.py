@@ -101,7 +101,7 @@ async def test_a_large_ad_video_goes_in_parts(platform_bench: Any, monkeypatch: 
 
 async def test_a_resumed_call_makes_nothing_twice(platform_bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "PART_BYTES", 2048)
-    platform_bench.fail("server_error", platform="snapchat", match="/add", times=2)
+    platform_bench.fail("server_error", platform="snapchat", match="/add", times=4)
     with pytest.raises(HermesError):
         await platform_bench.run(snapchat, MEMBER, "create_snap", media="media_video")
     platform_bench.sandbox.failures.remove()
@@ -168,9 +168,36 @@ async def test_no_clear_answer(platform_bench: Any, failure: str, read: type, wr
 async def test_an_upload_path_that_leads_elsewhere(platform_bench: Any, path: Any) -> None:
     body = {"request_status": "SUCCESS", "media_id": "m", "add_path": path, "finalize_path": "/f"}
     platform_bench.fail("answer", platform="snapchat", match="/media", body=body, status=200)
-    assert isinstance(
-        await platform_bench.refused(snapchat, MEMBER, "create_snap", media="media_photo"), OutcomeUnknown
-    )
+    error = await platform_bench.refused(snapchat, MEMBER, "create_snap", media="media_photo")
+    assert isinstance(error, PlatformUnavailable)
+    assert "Nothing was published" in error.message
+
+
+PARTS: list[dict[str, Any]] = [
+    {"kind": kind}
+    for kind in ("cut_before", "cut_after", "cut_body", "timeout_after", "malformed", "server_error", "rate_limit")
+]
+
+
+@pytest.mark.parametrize("failure", PARTS, ids=lambda failure: failure["kind"])
+@pytest.mark.parametrize("publish_as", ["story", "ad_creative"])
+async def test_a_part_that_fails_is_sent_again(
+    platform_bench: Any, monkeypatch: pytest.MonkeyPatch, publish_as: str, failure: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(publishing, "PART_BYTES", 2048)
+    monkeypatch.setattr(publishing, "ONE_PIECE", 100)
+    platform_bench.fail(**failure, platform="snapchat", match="/add", times=2)
+    await platform_bench.run(snapchat, MEMBER, "create_snap", media="media_video", publish_as=publish_as)
+    [message] = list(platform_bench.sandbox.recorder.messages())
+    assert message.kind == {"story": "story", "ad_creative": "creative"}[publish_as]
+
+
+@pytest.mark.parametrize("match", ["/add", "/finalize", "/media"])
+async def test_what_fails_before_anything_is_published_leaves_nothing_unknown(platform_bench: Any, match: str) -> None:
+    platform_bench.fail("cut_after", platform="snapchat", match=match, times=None)
+    error = await platform_bench.refused(snapchat, MEMBER, "create_snap", media="media_photo")
+    assert isinstance(error, PlatformUnavailable)
+    assert list(platform_bench.sandbox.recorder.messages()) == []
 
 
 async def test_a_failure_inside_a_success(platform_bench: Any) -> None:

@@ -258,7 +258,7 @@ async def test_what_a_modern_list_says_about_itself(direct: Any) -> None:
         await direct.post("/mcp", json=modern("server/discover"), headers=headers(method="server/discover"))
     ).json()
     assert found["result"]["supportedVersions"] == [MODERN]
-    assert set(found["result"]["capabilities"]) == {"tools", "prompts", "resources", "logging"}
+    assert set(found["result"]["capabilities"]) == {"tools", "prompts", "resources", "logging", "completions"}
     assert not any(found["result"]["capabilities"]["tools"].values())
 
 

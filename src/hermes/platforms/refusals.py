@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from hermes.errors import HermesError, InvalidArguments, RateLimited
+from hermes.errors import HermesError, InvalidArguments, OutcomeUnknown, PlatformUnavailable, RateLimited
 
 _MAX_MESSAGE = 500
 
@@ -46,3 +48,19 @@ class Refusal:
         if self.kind is RateLimited:
             data["limited_by"] = platform_id
         return self.kind(f"{title} says: {message.rstrip('.')}. {self.way_out}", retry_after=wait, **data)
+
+
+@contextmanager
+def nothing_published(title: str) -> Iterator[None]:
+    """Around steps that only prepare: what they make is seen by nobody, so that a lost answer leaves nothing unknown.
+
+    Raises:
+        PlatformUnavailable: in place of `OutcomeUnknown`.
+    """
+    try:
+        yield
+    except OutcomeUnknown as error:
+        raise PlatformUnavailable(
+            f"{title} gave no clear answer while the post was being prepared. Nothing was published: try again.",
+            detail=error.detail,
+        ) from None

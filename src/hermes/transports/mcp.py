@@ -12,6 +12,8 @@ from starlette.routing import BaseRoute, Route
 from hermes.crypto import Keyring
 from hermes.gateway.call import Gateway
 from hermes.gateway.long_calls import LongCalls
+from hermes.gateway.prompts import Prompts
+from hermes.gateway.resources import Resources
 from hermes.settings import Settings
 from hermes.storage.notices import Notices
 from hermes.transports.asgi import Authenticator
@@ -19,6 +21,7 @@ from hermes.transports.direct import DirectPath
 from hermes.transports.exchange import Exchange, Runner
 from hermes.transports.guard import Guard
 from hermes.transports.legacy_sessions import SdkSessions
+from hermes.transports.library import McpLibrary
 from hermes.transports.mcp_front import McpFront
 from hermes.transports.mcp_server import McpMethods, build_server, server_info
 from hermes.transports.sealed_sessions import SealedSessions
@@ -42,6 +45,7 @@ class McpTransport:
         long_calls: shown as tasks to clients that know the extension.
         keyring: seals the ids of legacy clients that open pages; without it they get none.
         notices: what subscriptions are told of; without them there are none.
+        prompts, resources: what there is beside tools.
     """
 
     def __init__(
@@ -56,13 +60,20 @@ class McpTransport:
         long_calls: LongCalls | None = None,
         notices: Notices | None = None,
         keyring: Keyring | None = None,
+        prompts: Prompts | None = None,
+        resources: Resources | None = None,
     ) -> None:
         info = server_info(version)
         tasks = McpTasks(gateway, long_calls) if long_calls is not None else None
-        readable = lambda _inbound, _uri: False  # noqa: E731
-        self._subscriptions = Subscriptions(notices, gateway.current, readable, tasks) if notices else None
+        resources = resources or Resources()
+        library = McpLibrary(prompts or Prompts(), resources)
+        self._subscriptions = (
+            Subscriptions(notices, gateway.current, lambda inbound, uri: resources.reaches(inbound.caller, uri), tasks)
+            if notices
+            else None
+        )
         methods = McpMethods(gateway, ToolList(server_info=info), tasks)
-        self.server: Server[Any] = build_server(methods, version, traced=traced, tasks=tasks)
+        self.server: Server[Any] = build_server(methods, version, traced=traced, tasks=tasks, library=library)
         if self._subscriptions is not None:
             self._subscriptions.register(self.server)
         kernel = Exchange(self.server)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
-from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, SERVER_INFO_META_KEY
+from mcp_types import SERVER_INFO_META_KEY
 from mcp_types.methods import serialize_server_result
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from hermes.gateway.results import ToolView
 from hermes.platforms.base import Effect, Tool
+from hermes.transports.paging import PAGE_SIZE, bad_cursor, page_cursor, page_number
 
-PAGE_SIZE: Final = 100
 TTL_MS: Final = 5_000
 """As long as a revoked grant may be remembered (design.md, section 4)."""
 
@@ -92,7 +89,7 @@ class ToolList:
             MCPError: -32602, the cursor is none of ours.
         """
         pages = self._pages(views, version)
-        index = _decode(cursor) if cursor else 0
+        index = page_number(cursor)
         if not 0 <= index < len(pages):
             raise bad_cursor()
         return pages[index]
@@ -115,15 +112,11 @@ class ToolList:
         for number, part in enumerate(parts, start=1):
             page: dict[str, Any] = {"tools": part, "ttlMs": TTL_MS, "cacheScope": "private", "resultType": "complete"}
             if number < len(parts):
-                page["nextCursor"] = _encode(number)
+                page["nextCursor"] = page_cursor(number)
             result = serialize_server_result("tools/list", version, page)
             stamp = {"_meta": {SERVER_INFO_META_KEY: self._server_info}} if version in MODERN_PROTOCOL_VERSIONS else {}
             pages.append(Page(result, orjson.Fragment(orjson.dumps(result | stamp))))
         return pages
-
-
-def bad_cursor() -> MCPError:
-    return MCPError(code=INVALID_PARAMS, message="Invalid cursor: start again without one")
 
 
 def _fingerprint(views: Sequence[ToolView]) -> bytes:
@@ -133,15 +126,3 @@ def _fingerprint(views: Sequence[ToolView]) -> bytes:
         for view in views
     ]
     return orjson.dumps(own)
-
-
-def _encode(page: int) -> str:
-    return base64.urlsafe_b64encode(f"page:{page}".encode()).decode()
-
-
-def _decode(cursor: str) -> int:
-    try:
-        word, _, number = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().partition(":")
-    except (binascii.Error, ValueError):
-        return -1
-    return int(number) if word == "page" and number.isascii() and number.isdigit() and len(number) < 6 else -1

@@ -1,4 +1,4 @@
-"""What people do on our pages, every request of it on another process: signing in and up, mailed links, second factors."""
+"""What people do on our pages, every request on another process: signing in and up, mailed links, second factors."""
 
 from __future__ import annotations
 

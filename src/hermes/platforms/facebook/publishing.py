@@ -17,10 +17,11 @@ from hermes.net.upstream import UpstreamResponse
 from hermes.platforms.context import ToolContext
 from hermes.platforms.facebook.api import MEGABYTE, PHOTO, FacebookApi
 from hermes.platforms.facebook.errors import WRONG_OFFSET
-from hermes.platforms.meta.errors import nothing_published, wrong
+from hermes.platforms.meta.errors import wrong
 from hermes.platforms.meta.graph import error_subcode
 from hermes.platforms.meta.waiting import wait_for
 from hermes.platforms.ports import MediaFile, PublishState
+from hermes.platforms.refusals import nothing_published
 
 SOONEST: Final = timedelta(minutes=10)
 """How far ahead a post can be scheduled at the least; how far at the most, Facebook decides. Source: Page feed."""

@@ -28,10 +28,11 @@ from hermes.platforms.facebook.publishing import (
     upload_photo,
     upload_video,
 )
-from hermes.platforms.meta.errors import nothing_published, wrong
+from hermes.platforms.meta.errors import wrong
 from hermes.platforms.meta.paging import CURSOR, read_page
 from hermes.platforms.meta.waiting import check_numbers
 from hermes.platforms.ports import PublishState
+from hermes.platforms.refusals import nothing_published
 from hermes.settings import Settings
 
 _NUMBERS: Final = (POLL_SECONDS, PATIENCE_SECONDS, VIDEO_MAX_MB)

@@ -18,10 +18,10 @@ from hermes.platforms.context import ToolContext
 from hermes.platforms.instagram.api import MEGABYTE, InstagramApi
 from hermes.platforms.instagram.errors import NOT_READY, QUOTA_WAIT, refusal_of_status
 from hermes.platforms.instagram.models import PublishedMedia
-from hermes.platforms.meta.errors import nothing_published
 from hermes.platforms.meta.graph import answer_object
 from hermes.platforms.meta.waiting import wait_for
 from hermes.platforms.ports import MediaFile, PublishState
+from hermes.platforms.refusals import nothing_published
 
 _PUBLISH_TRIES: Final = 3
 _UPLOAD_TRIES: Final = 5

@@ -6,8 +6,7 @@ to be relied on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as attribute
 from typing import Any, Final
@@ -19,7 +18,6 @@ from hermes.errors import (
     InvalidArguments,
     NeedsReconnect,
     NotFound,
-    OutcomeUnknown,
     PayloadTooLarge,
     PlatformRejected,
     PlatformUnavailable,
@@ -157,22 +155,6 @@ class ErrorTable:
 def wrong(field: str, problem: str) -> InvalidArguments:
     """The error for arguments that fit each by itself but not together."""
     return InvalidArguments(f"`{field}` {problem}.", fields=[{"field": field, "problem": problem}], nothing_sent=True)
-
-
-@contextmanager
-def nothing_published(title: str) -> Iterator[None]:
-    """Around steps that only prepare: what they make is seen by nobody, so that a lost answer leaves nothing unknown.
-
-    Raises:
-        PlatformUnavailable: in place of `OutcomeUnknown`.
-    """
-    try:
-        yield
-    except OutcomeUnknown as error:
-        raise PlatformUnavailable(
-            f"{title} gave no clear answer while the post was being prepared. Nothing was published: try again.",
-            detail=error.detail,
-        ) from None
 
 
 def usage_wait(headers: Mapping[str, str]) -> float | None:

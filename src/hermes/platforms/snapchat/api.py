@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 
-from hermes.errors import HermesError
+from hermes.errors import HermesError, PlatformUnavailable, RateLimited
 from hermes.net.answers import retry_after as asked_to_wait
 from hermes.net.bodies import Part
 from hermes.net.upstream import UpstreamResponse
@@ -27,6 +27,10 @@ BUSINESS_API: Final = Setting(
     "https://businessapi.snapchat.com",
     "where the Public Profile API answers; when only SNAPCHAT_API_BASE_URL is set: below it, at /business",
 )
+
+TRIES_AGAIN: Final = (0.5, 2.0, 5.0)
+"""Seconds before a part is uploaded again, where Snapchat does not say how long to wait."""
+LONGEST_WAIT: Final = 60.0
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -77,6 +81,23 @@ class SnapchatApi:
     ) -> tuple[dict[str, Any], UpstreamResponse]:
         """Send a form to a path that is ours or that `upload_path` checked. Raises as `get`."""
         return await self._request("POST", path, profile, multipart=parts, query=query)
+
+    async def upload_part(self, path: str, parts: Sequence[Part], *, profile: bool = False) -> None:
+        """Send a part of a file, again after a failure: it is addressed by its number, so twice does no harm.
+
+        Raises:
+            HermesError: Snapchat refuses it, or took none of the tries.
+        """
+        for wait in (*TRIES_AGAIN, None):
+            try:
+                await self._request("POST", path, profile, multipart=parts, write=False)
+            except (PlatformUnavailable, RateLimited) as error:
+                pause = error.retry_after or wait
+                if wait is None or pause is None or pause > LONGEST_WAIT:
+                    raise
+            else:
+                return
+            await sleep(pause)
 
     def upload_path(self, path: Any, response: UpstreamResponse) -> str:
         """A path that an answer gave for uploading: on the same host, so the token goes nowhere else.

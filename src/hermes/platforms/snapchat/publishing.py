@@ -18,6 +18,7 @@ from hermes.errors import HermesError, InvalidArguments, PlatformRejected
 from hermes.net.bodies import Part
 from hermes.platforms.context import ToolContext
 from hermes.platforms.ports import MediaFile, MediaRules, PublishState
+from hermes.platforms.refusals import nothing_published
 from hermes.platforms.snapchat import api as snap
 from hermes.platforms.snapchat.errors import PROCESSING
 
@@ -76,12 +77,13 @@ class Publication:
         Raises:
             HermesError: Snapchat refuses it, cannot use it, or takes longer than the call may.
         """
-        media_id = str(await self._context.step("create-media", partial(self._create, file, ad_account_id, name)))
-        await self._context.state(PublishState.UPLOADING)
-        if file.size <= ONE_PIECE:
-            await self._context.step("upload", partial(self._upload_whole, file, media_id))
-        else:
-            await self._upload_parts(file, media_id)
+        with nothing_published("Snapchat"):
+            media_id = str(await self._context.step("create-media", partial(self._create, file, ad_account_id, name)))
+            await self._context.state(PublishState.UPLOADING)
+            if file.size <= ONE_PIECE:
+                await self._context.step("upload", partial(self._upload_whole, file, media_id))
+            else:
+                await self._upload_parts(file, media_id)
         await self._context.state(PublishState.PROCESSING)
         await self._ready(media_id)
         return media_id
@@ -91,6 +93,10 @@ class Publication:
 
         Source: Public Profile API, "Create Media": AES-256-CBC with PKCS#7 padding, key and IV in base64.
         """
+        with nothing_published("Snapchat"):
+            return await self._encrypted_media(file, profile_id)
+
+    async def _encrypted_media(self, file: MediaFile, profile_id: str) -> str:
         secret = await self._context.step("key", _new_key, repeatable=True)
         made = await self._context.step("create-media", partial(self._create_encrypted, file, profile_id, secret))
         await self._context.state(PublishState.UPLOADING)
@@ -150,7 +156,7 @@ class Publication:
     async def _upload_part(self, file: MediaFile, started: Mapping[str, str], number: int) -> bool:
         content = await _all(file.read((number - 1) * PART_BYTES, PART_BYTES))
         fields = [Part("upload_id", started["upload_id"]), Part("part_number", str(number))]
-        await self._api.upload(started["add_path"], [*fields, Part("file", content, file.filename)])
+        await self._api.upload_part(started["add_path"], [*fields, Part("file", content, file.filename)])
         return True
 
     async def _finish_upload(self, started: Mapping[str, str]) -> bool:
@@ -186,7 +192,7 @@ class Publication:
 
     async def _add(self, path: str, number: int, content: bytes) -> bool:
         fields = [Part("action", "ADD"), Part("part_number", str(number)), Part("file", content, f"part-{number}")]
-        await self._api.upload(path, fields, profile=True)
+        await self._api.upload_part(path, fields, profile=True)
         return True
 
     async def _finalize(self, path: str) -> bool:
