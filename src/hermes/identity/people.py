@@ -11,6 +11,8 @@ from hermes.identity.actions import ActionAudit
 from hermes.identity.changes import CustomerChanges
 from hermes.identity.cookies import SessionCookie
 from hermes.identity.mailed_tokens import MailedTokens
+from hermes.identity.oidc import SignInProvider
+from hermes.identity.provider_accounts import ProviderAccounts
 from hermes.identity.second_factor import SecondFactors
 from hermes.identity.sessions import Sessions
 from hermes.identity.sign_in import SignIn
@@ -34,6 +36,8 @@ class People:
     sign_up: SignUp
     account: AccountSecurity
     factors: SecondFactors
+    provider: SignInProvider
+    provider_accounts: ProviderAccounts
     tokens: MailedTokens
     mail: Mail
 
@@ -49,14 +53,17 @@ def build_people(
     audit: ActionAudit,
 ) -> People:
     """Wire them."""
+    versions = Versions(redis)
     throttle, factors = Throttle(Rates(redis), keyring), SecondFactors(database, keyring)
     return People(
         sessions=sessions,
         cookie=SessionCookie(settings),
         sign_in=SignIn(database, keyring, sessions, factors, throttle, audit),
-        sign_up=SignUp(database, Versions(redis), mail, throttle, audit, settings),
+        sign_up=SignUp(database, versions, mail, throttle, audit, settings),
         account=AccountSecurity(database, changes, sessions, factors, mail, throttle, audit, keyring, settings),
         factors=factors,
+        provider=SignInProvider(settings, redis, keyring),
+        provider_accounts=ProviderAccounts(database, versions, mail, audit, settings),
         tokens=MailedTokens(database),
         mail=mail,
     )

@@ -109,8 +109,8 @@ class GuardedClient:
         Args:
             resolve: finds a host's addresses.
             allow_http: whether plain http is allowed, too. For tests.
-            trusted: (host, port) pairs that are reached although they are not public, also over http. For tests and
-                the sandbox.
+            trusted: (host, port) pairs that are reached although they are not public, also over http: those that the
+                operator names, and the sandbox.
             tls: whose certificates are believed, if others than the system's. For tests.
         """
         self._resolve = resolve

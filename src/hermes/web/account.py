@@ -152,6 +152,8 @@ class AccountPages(PersonalPages):
             purpose=ACCOUNT,
             notice=_NOTICES.get(request.query_params.get("done", "")),
             factor=await self.people.factors.state(customer_id),
+            provider=self.people.provider.name if self.people.provider.enabled else None,
+            accounts=await self.people.provider_accounts.linked(customer_id),
             sessions=await self.people.sessions.list(customer_id),
             assistants=await self._assistants.list(customer_id),
         )

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from hermes.errors import HermesError, InvalidArguments
 from hermes.identity.browsers import Browser
 from hermes.identity.people import People
-from hermes.identity.sign_in import SignedIn
+from hermes.identity.sign_in import CodeNeeded, SignedIn
 from hermes.web.base import WebBase
 from hermes.web.visitors import Visitor
 
@@ -41,12 +41,33 @@ class PeoplePages:
             device=request.cookies.get(DEVICE_COOKIE),
         )
 
+    def next_step(self, visitor: Visitor, result: SignedIn | CodeNeeded, return_to: str) -> Response:
+        """Leave signed in, or ask for the code."""
+        if isinstance(result, CodeNeeded):
+            return self.code_page(visitor, result.step, return_to)
+        return self.signed_in(visitor, result, return_to)
+
+    def code_page(self, visitor: Visitor, step: str, return_to: str, *, error: HermesError | None = None) -> Response:
+        """The page that asks for a code."""
+        return self.base.pages.render(
+            visitor,
+            "login_code.html.jinja",
+            status=page_status(error) if error else 200,
+            return_to=return_to,
+            step=step,
+            errors=problems(error) if error else {},
+        )
+
+    def go_on(self, visitor: Visitor, title: str, url: str) -> Response:
+        """A page that leads on by itself, and by a link."""
+        return self.base.pages.render(visitor, "go_on.html.jinja", title=title, url=url)
+
     def signed_in(self, visitor: Visitor, done: SignedIn, return_to: str) -> Response:
         """Leave with the session. To an authorization request, which may lead on to an assistant's own address, by a
         page that goes there by itself: browsers hold the redirects of a form against its `form-action`, too."""
         response: Response
         if return_to.startswith("/oauth/"):
-            response = self.base.pages.render(visitor, "signed_in.html.jinja", return_to=return_to)
+            response = self.go_on(visitor, "You are signed in", return_to)
         else:
             response = RedirectResponse(return_to, 303)
         self.people.cookie.set(response, done.session)

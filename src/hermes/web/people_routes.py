@@ -10,6 +10,7 @@ from hermes.settings import Settings
 from hermes.web.account import AccountPages
 from hermes.web.base import WebBase
 from hermes.web.mailed_links import MailedLinkPages
+from hermes.web.provider import ProviderPages
 from hermes.web.second_factor import SecondFactorPages
 from hermes.web.sign_in import SignInPages
 
@@ -21,5 +22,6 @@ def people_routes(base: WebBase, people: People, assistants: Assistants, setting
         *SignInPages(base, people, https=https).routes(),
         *MailedLinkPages(base, people, https=https).routes(),
         *AccountPages(base, people, assistants, https=https).routes(),
+        *ProviderPages(base, people, https=https).routes(),
         *SecondFactorPages(base, people, https=https).routes(),
     ]

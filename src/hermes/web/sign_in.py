@@ -10,7 +10,6 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from hermes.errors import Conflict, HermesError
-from hermes.identity.sign_in import CodeNeeded, SignedIn
 from hermes.web.forms import safe_return_to
 from hermes.web.pages import SIGN_OUT
 from hermes.web.people import CODE, SIGN_IN, PeoplePages, page_status, problems
@@ -46,7 +45,7 @@ class SignInPages(PeoplePages):
             done = await self.people.sign_in.with_password(email, password, self.browser(request, visitor))
         except HermesError as error:
             return self._page(visitor, return_to, email=email, error=error)
-        return self._next(visitor, done, return_to)
+        return self.next_step(visitor, done, return_to)
 
     async def _code(self, request: Request) -> Response:
         visitor = await self.base.visitors.of(request)
@@ -57,13 +56,8 @@ class SignInPages(PeoplePages):
         except Conflict as error:
             return self._page(visitor, return_to, error=error)
         except HermesError as error:
-            return self._code_page(visitor, step, return_to, error=error)
-        return self._next(visitor, done, return_to)
-
-    def _next(self, visitor: Visitor, done: SignedIn | CodeNeeded, return_to: str) -> Response:
-        if isinstance(done, CodeNeeded):
-            return self._code_page(visitor, done.step, return_to)
-        return self.signed_in(visitor, done, return_to)
+            return self.code_page(visitor, step, return_to, error=error)
+        return self.next_step(visitor, done, return_to)
 
     async def _sign_out(self, request: Request) -> Response:
         visitor = await self.base.visitors.of(request)
@@ -84,14 +78,5 @@ class SignInPages(PeoplePages):
             email=email,
             errors=problems(error) if error else {},
             may_sign_up=self.people.sign_up.mode == "open",
-        )
-
-    def _code_page(self, visitor: Visitor, step: str, return_to: str, *, error: HermesError | None = None) -> Response:
-        return self.base.pages.render(
-            visitor,
-            "login_code.html.jinja",
-            status=page_status(error) if error else 200,
-            return_to=return_to,
-            step=step,
-            errors=problems(error) if error else {},
+            provider=self.people.provider.name if self.people.provider.enabled else None,
         )

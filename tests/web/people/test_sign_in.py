@@ -175,3 +175,9 @@ async def test_guesses_from_everywhere_leave_the_owner_two_ways(town: Town) -> N
     await fresh.open(await town.link())
     assert (await fresh.send("/reset-password/new", password="another good password")).status_code == 200
     assert (await fresh.sign_in("ada@example.com", "another good password")).status_code == 303
+
+
+async def test_without_a_provider_there_is_no_other_way(town: Town) -> None:
+    browser = await town.browser()
+    assert "/login/provider" not in (await browser.open("/login")).text
+    assert (await browser.open("/login/provider")).status_code == 409
