@@ -246,7 +246,7 @@ class Gateway:
         entry = {
             "id": call_id,
             "at": now.isoformat(),
-            "caller": {"kind": caller.kind, "id": caller.key_id, "client": options.client},
+            "caller": {"kind": caller.kind, "id": caller.key_id, "client": caller.client or options.client},
             "tool": shown,
             "account": None,
             "arguments": redact_arguments(arguments, tool.redactions) if tool else {},

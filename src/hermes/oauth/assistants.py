@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from hermes.errors import NotFound
 from hermes.identity.actions import ActionAudit, audit_action
-from hermes.identity.caller import Caller, Grants
+from hermes.identity.caller import Caller
 from hermes.identity.changes import CustomerChanges
 from hermes.identity.models import Customer
 from hermes.oauth.clients import Client
@@ -37,9 +37,9 @@ class Assistant:
     Attributes:
         host: the host of its document, if it has one.
         verified: whether that host or an operator vouches for its name.
-        grants: what the customer agreed to.
+        grants: what the customer agreed to, as words.
         connected: whether it holds anything with which it can act now or later.
-        used_at: to the minute; none: never.
+        last_used_at: to the minute; none: never.
     """
 
     id: str
@@ -47,10 +47,10 @@ class Assistant:
     name: str
     host: str | None
     verified: bool
-    grants: Grants
+    grants: list[str]
     connected: bool
     created_at: datetime
-    used_at: datetime | None
+    last_used_at: datetime | None
 
 
 class Assistants:
@@ -136,8 +136,8 @@ def _assistant(row: OAuthAuthorization, connected: bool) -> Assistant:
         name=row.client_name,
         host=row.client_host,
         verified=row.client_verified,
-        grants=Grants.parse(row.grants),
+        grants=row.grants,
         connected=connected,
         created_at=row.created_at,
-        used_at=row.used_at,
+        last_used_at=row.used_at,
     )

@@ -11,6 +11,7 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import delete, exists, or_, update
 
+from hermes.errors import RateLimited
 from hermes.identity.ids import new_id
 from hermes.identity.memory import SingleFlight
 from hermes.net.guarded import GuardedClient
@@ -84,9 +85,8 @@ class OAuthClients:
         if row is not None and row.fresh_until is not None and row.fresh_until > now:
             return Client.of(row)
         try:
-            await self._rates.take(DOCUMENTS, household(address))
-            document = await self._fetches.do(client_id, lambda: self._fetch(client_id))
-        except OAuthError:
+            document = await self._fetches.do(client_id, lambda: self._fetch(client_id, address))
+        except (OAuthError, RateLimited):
             if row is not None and signed_in and row.fresh_until is not None and row.fresh_until > now - STALE:
                 return Client.of(row)
             raise
@@ -141,7 +141,8 @@ class OAuthClients:
         async with self._database.reading() as session:
             return await session.get(OAuthClient, client_id)
 
-    async def _fetch(self, client_id: str) -> ClientDocument:
+    async def _fetch(self, client_id: str, address: str) -> ClientDocument:
+        await self._rates.take(DOCUMENTS, household(address))
         now = self._clock()
         try:
             document = await fetch_document(self._guarded, client_id, now)

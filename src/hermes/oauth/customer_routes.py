@@ -23,6 +23,8 @@ class AssistantView(BaseModel):
     """A connected assistant. `host` and `verified` say who vouches for its name; `last_used_at` is right to the
     minute; `connected` is false when it gave back what it had."""
 
+    model_config = ConfigDict(from_attributes=True)
+
     id: str
     client_id: str
     name: str
@@ -32,20 +34,6 @@ class AssistantView(BaseModel):
     connected: bool
     created_at: datetime
     last_used_at: datetime | None
-
-    @classmethod
-    def of(cls, assistant: Assistant) -> Self:
-        return cls(
-            id=assistant.id,
-            client_id=assistant.client_id,
-            name=assistant.name,
-            host=assistant.host,
-            verified=assistant.verified,
-            grants=assistant.grants.words(),
-            connected=assistant.connected,
-            created_at=assistant.created_at,
-            last_used_at=assistant.used_at,
-        )
 
 
 class AssistantList(BaseModel):
@@ -187,7 +175,7 @@ def build_clients_router(clients: RegisteredClients, operator_only: Door) -> API
 
 
 def _listed(found: list[Assistant]) -> AssistantList:
-    return AssistantList(assistants=[AssistantView.of(one) for one in found])
+    return AssistantList(assistants=[AssistantView.model_validate(one) for one in found])
 
 
 def _members(client_id: str, details: ClientDetails, acts_for: str | None, created_at: datetime) -> dict[str, Any]:
