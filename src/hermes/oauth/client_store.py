@@ -81,13 +81,12 @@ class OAuthClients:
             if row is None:
                 raise _unknown()
             return Client.of(row)
-        now = self._clock()
-        if row is not None and row.fresh_until is not None and row.fresh_until > now:
+        if row is not None and _fresh_at(row, self._clock()):
             return Client.of(row)
         try:
             document = await self._fetches.do(client_id, lambda: self._fetch(client_id, address))
         except (OAuthError, RateLimited):
-            if row is not None and signed_in and row.fresh_until is not None and row.fresh_until > now - STALE:
+            if row is not None and signed_in and _fresh_at(row, self._clock() - STALE):
                 return Client.of(row)
             raise
         return Client(client_id, "document", document.details.client_name, document.details)
@@ -142,8 +141,11 @@ class OAuthClients:
             return await session.get(OAuthClient, client_id)
 
     async def _fetch(self, client_id: str, address: str) -> ClientDocument:
-        await self._rates.take(DOCUMENTS, household(address))
         now = self._clock()
+        row = await self._row(client_id)  # who asked before may have fetched it meanwhile
+        if row is not None and _fresh_at(row, now):
+            return ClientDocument(ClientDetails(**row.details), row.fresh_until or now)
+        await self._rates.take(DOCUMENTS, household(address))
         try:
             document = await fetch_document(self._guarded, client_id, now)
         except OAuthError as error:
@@ -157,6 +159,10 @@ class OAuthClients:
                 renewed = update(OAuthClient).where(OAuthClient.id == client_id)
                 await session.execute(renewed.values({**values, "fresh_until": document.fresh_until}))
         return document
+
+
+def _fresh_at(row: OAuthClient, moment: datetime) -> bool:
+    return row.fresh_until is not None and row.fresh_until > moment
 
 
 def _values(client: Client) -> dict[str, Any]:
