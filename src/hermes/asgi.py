@@ -39,7 +39,9 @@ from hermes.transports.problems import problem
 from hermes.transports.rest import RestTransport
 from hermes.transports.sse import SseTransport
 from hermes.transports.sse_mailbox import Mailbox
-from hermes.web.base import build_base
+from hermes.web.base import WebBase, build_base
+from hermes.web.connect import ConnectPages
+from hermes.web.consent import ConsentPages
 from hermes.web.error_pages import ErrorPages
 from hermes.web.people_routes import people_routes
 from hermes.webhooks.inbound import WhatsAppWebhook
@@ -79,9 +81,7 @@ class App:
             [*rest.routes(), *descriptions.routes(), *_health(house).routes(), *webhook.routes()]
         )
         web = build_base(settings, house.keyring, house.sessions.of_browser)
-        json_routes.router.routes.extend(
-            [*web.routes(), *people_routes(web, house.people, house.oauth.assistants, settings)]
-        )
+        json_routes.router.routes.extend([*web.routes(), *_page_routes(house, web)])
         rooms = ErrorPages(BodyLimit(json_routes), web.pages)
         self.asgi: ASGIApp = RequestLog(FrontDoor([*self._mcp.routes(), *self._sse.routes()], rooms))
 
@@ -162,6 +162,14 @@ def _json_routes(house: House) -> FastAPI:
 def _resource_metadata(settings: Settings, resource: str = "mcp") -> str:
     """Where a client that is refused learns which authorization server to ask (RFC 9728, 5.1)."""
     return f"{settings.public_url}/.well-known/oauth-protected-resource/{resource}"
+
+
+def _page_routes(house: House, web: WebBase) -> list[Route]:
+    catalog, connections = house.catalog, house.connections
+    connect = ConnectPages(web, catalog, connections, house.connect_links, house.actions)
+    consent = ConsentPages(web, catalog, connections, house.oauth.authorizations)
+    people = people_routes(web, house.people, house.oauth.assistants, house.settings)
+    return [*people, *connect.routes(), *consent.routes()]
 
 
 def _describe(app: FastAPI) -> dict[str, Any]:

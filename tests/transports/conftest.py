@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx2
 import pytest
-import uvicorn
 from fastapi import FastAPI, Query
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
@@ -20,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.routing import BaseRoute
 
+from harness.serving import serving
 from hermes import errors
 from hermes.crypto import Keyring
 from hermes.errors import HermesError, InvalidArguments, NotAuthenticated, Suspended, UnknownTool
@@ -163,25 +161,6 @@ class ToyAuthenticator:
     async def again(self, caller: Caller) -> Caller:
         key = ASSISTANT if caller.via is Via.OAUTH else f"key-{caller.customer_id}"
         return await self.authenticate(Headers({"x-api-key": key}))
-
-
-@asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[str]:
-    """Serve an ASGI app on a loopback port; gives its base URL."""
-    sock = socket.socket()
-    sock.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=1))
-    task = asyncio.create_task(server.serve(sockets=[sock]))
-    try:
-        while not server.started:
-            if task.done():
-                task.result()
-            await asyncio.sleep(0)
-        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await task
-        sock.close()
 
 
 class House:

@@ -77,10 +77,10 @@ class AuthorizationRequest:
 
     @property
     def borrowable(self) -> bool:
-        """Whether any program on the person's machine could have sent this in the client's name: its id is public, it
-        has no secret, and the answer stays on that machine (RFC 8252, 8.6)."""
+        """Whether another program on the person's machine could have sent this in the client's name: it has no secret,
+        its id is no secret either, and the answer stays on that machine (RFC 8252, 8.6)."""
         public = self.client.details.token_endpoint_auth_method == PUBLIC
-        return self.client.kind == "document" and public and not is_web(self.redirect_uri)
+        return public and not is_web(self.redirect_uri)
 
 
 class AuthorizeReader:

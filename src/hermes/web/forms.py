@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import ImmutableMultiDict
 from starlette.requests import Request
+from starlette.responses import RedirectResponse
 
 from hermes.errors import InvalidArguments, NotGranted
 from hermes.identity.csrf import CsrfTokens
@@ -67,6 +68,12 @@ def safe_return_to(value: str | None, default: str = "/") -> str:
         return default
     parts = urlsplit(value)
     return default if parts.scheme or parts.netloc else value
+
+
+def to_login(request: Request) -> RedirectResponse:
+    """Have the person sign in, and then come back to what they asked for."""
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return RedirectResponse(f"/login?{urlencode({'return_to': here})}", 303)
 
 
 async def _fields(request: Request) -> FormFields:

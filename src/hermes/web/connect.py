@@ -1,0 +1,179 @@
+"""The pages on which a person links their accounts: an overview, and a form for each platform."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from hermes.billing.plans import plan_of
+from hermes.connections.links import ConnectLinks, LinkUnusable
+from hermes.connections.models import Connection
+from hermes.connections.service import CONNECT, Connections
+from hermes.errors import (
+    Conflict,
+    HermesError,
+    InvalidArguments,
+    NotFound,
+    PlatformRejected,
+    PlatformUnavailable,
+    RateLimited,
+)
+from hermes.identity.actions import ActionAudit, audit_action
+from hermes.platforms.base import DEFAULT_ACCOUNT
+from hermes.platforms.catalog import AnyPlatform, Catalog
+from hermes.web.base import WebBase
+from hermes.web.credential_form import FormField, credentials_from, form_fields, problems_of
+from hermes.web.forms import to_login
+from hermes.web.visitors import Person, Visitor
+
+_SHOWN_WITH_THE_FORM: Final = (InvalidArguments, PlatformRejected, PlatformUnavailable, RateLimited, Conflict)
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformState:
+    """A platform as the overview shows it."""
+
+    id: str
+    title: str
+    in_plan: bool
+    accounts: Sequence[Connection]
+
+
+class ConnectPages:
+    """`/connect` and `/connect/{platform}`."""
+
+    def __init__(
+        self, base: WebBase, catalog: Catalog, connections: Connections, links: ConnectLinks, audit: ActionAudit
+    ) -> None:
+        self._base = base
+        self._catalog = catalog
+        self._connections = connections
+        self._links = links
+        self._audit = audit
+        self._fields: Mapping[str, list[FormField]] = {
+            platform.id: form_fields(platform.credentials) for platform in catalog
+        }
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/connect", self._overview, methods=["GET"]),
+            Route("/connect/{platform}", self._show, methods=["GET"]),
+            Route("/connect/{platform}", self._take, methods=["POST"]),
+        ]
+
+    async def _overview(self, request: Request) -> Response:
+        visitor = await self._base.visitors.of(request)
+        if visitor.person is None:
+            return to_login(request)
+        linked = await self._connections.list(visitor.person.customer_id)
+        plan = plan_of(visitor.person.caller.plan)
+        platforms = [
+            PlatformState(
+                platform.id,
+                platform.title,
+                plan.includes(platform.id),
+                [item for item in linked if item.platform == platform.id],
+            )
+            for platform in self._catalog
+        ]
+        return self._base.pages.render(visitor, "connect_overview.html.jinja", platforms=platforms, here="/connect")
+
+    async def _show(self, request: Request) -> Response:
+        platform = self._platform(request)
+        visitor = await self._base.visitors.of(request)
+        if visitor.person is None:
+            return to_login(request)
+        token, label = request.query_params.get("link"), None
+        if token is not None:
+            try:
+                link = self._links.open(token)
+            except LinkUnusable:
+                link = None
+            if link is None or link.platform != platform.id:
+                return self._base.pages.render(visitor, "connect_late.html.jinja", status=400, platform=platform)
+            if link.customer_id != visitor.person.customer_id:
+                await self._audit_stranger(link.customer_id, platform, link.label, visitor.person)
+                here = f"{request.url.path}?{request.url.query}"
+                return self._base.pages.render(visitor, "connect_stranger.html.jinja", status=403, here=here)
+            label = link.label
+        done = request.query_params.get("connected")
+        if done is not None:
+            return await self._done(visitor, visitor.person, platform, done)
+        return await self._form(visitor, visitor.person, platform, {"account": label or DEFAULT_ACCOUNT}, {})
+
+    async def _take(self, request: Request) -> Response:
+        platform = self._platform(request)
+        visitor = await self._base.visitors.of(request)
+        if visitor.person is None:
+            return to_login(request)
+        form = await self._base.forms.read(request, visitor, _purpose(platform))
+        credentials = credentials_from(self._fields[platform.id], form)
+        label = form.get("account", "").strip() or DEFAULT_ACCOUNT
+        try:
+            connection = await self._connections.connect(visitor.person.caller, platform.id, credentials, label)
+        except _SHOWN_WITH_THE_FORM as error:
+            return await self._form(
+                visitor, visitor.person, platform, form, self._problems(platform, error), error.status
+            )
+        done = urlencode({"connected": connection.label})
+        return RedirectResponse(f"/connect/{platform.id}?{done}", 303)
+
+    async def _form(
+        self,
+        visitor: Visitor,
+        person: Person,
+        platform: AnyPlatform,
+        given: Mapping[str, str],
+        errors: Mapping[str, str],
+        status: int = 200,
+    ) -> Response:
+        return self._base.pages.render(
+            visitor,
+            "connect.html.jinja",
+            status=status,
+            platform=platform,
+            fields=self._fields[platform.id],
+            given=given,
+            errors=errors,
+            default_account=DEFAULT_ACCOUNT,
+            accounts=await self._accounts(person, platform),
+            in_plan=plan_of(person.caller.plan).includes(platform.id),
+            purpose=_purpose(platform),
+            here=f"/connect/{platform.id}",
+        )
+
+    async def _done(self, visitor: Visitor, person: Person, platform: AnyPlatform, label: str) -> Response:
+        linked = [item for item in await self._accounts(person, platform) if item.label == label and item.usable]
+        if not linked:
+            return RedirectResponse(f"/connect/{platform.id}", 303)
+        return self._base.pages.render(
+            visitor, "connect_done.html.jinja", platform=platform, account=linked[0], here="/connect"
+        )
+
+    async def _accounts(self, person: Person, platform: AnyPlatform) -> list[Connection]:
+        return [item for item in await self._connections.list(person.customer_id) if item.platform == platform.id]
+
+    async def _audit_stranger(self, customer_id: str, platform: AnyPlatform, label: str | None, who: Person) -> None:
+        """Tell the link's owner that somebody else opened it, but not who: that is another customer's business."""
+        stranger = replace(who.caller, customer_id=customer_id, key_id="another-person", email=None, client=None)
+        account = label or DEFAULT_ACCOUNT
+        await audit_action(self._audit, customer_id, stranger, CONNECT, account, "denied", platform=platform.id)
+
+    def _problems(self, platform: AnyPlatform, error: HermesError) -> dict[str, str]:
+        return problems_of(error, platform.credentials, self._fields[platform.id])
+
+    def _platform(self, request: Request) -> AnyPlatform:
+        platform = self._catalog.platforms.get(request.path_params["platform"])
+        if platform is None:
+            raise NotFound(f"There is no such platform; there are {', '.join(self._catalog.platforms)}.")
+        return platform
+
+
+def _purpose(platform: AnyPlatform) -> str:
+    return f"connect:{platform.id}"

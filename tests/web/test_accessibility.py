@@ -1,0 +1,137 @@
+"""Pages that everybody can use: axe and Lighthouse look at them, at both widths, light and dark."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from web.conftest import CHROMIUM, DESK, FLAGS, PHONE, TOKEN, Someone
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+NODE = Path(__file__).parents[2] / ".tools/node/node_modules"
+AXE = NODE / "axe-core/axe.min.js"
+LIGHTHOUSE = NODE / "lighthouse/cli/index.js"
+SERIOUS = ("serious", "critical")
+WIDTHS = {"phone": PHONE, "desk": DESK}
+
+Opening = Callable[[Any], Awaitable[tuple[str, Someone | None]]]
+
+
+async def consent(site: Any) -> tuple[str, Someone]:
+    someone = await site.someone()
+    await site.house.connections.connect(someone.caller, "telegram", {"bot_token": TOKEN})
+    return site.authorize(await site.documented("Chat")), someone
+
+
+async def consent_of_a_program(site: Any) -> tuple[str, Someone]:
+    return site.authorize(await site.client("Chat"), "telegram:read telegram:write"), await site.someone()
+
+
+async def login(site: Any) -> tuple[str, None]:
+    return f"{site.origin}/login", None
+
+
+async def connect(site: Any) -> tuple[str, Someone]:
+    someone = await site.someone()
+    await site.house.connections.connect(someone.caller, "telegram", {"bot_token": TOKEN})
+    return f"{site.origin}/connect/telegram", someone
+
+
+async def connect_email(site: Any) -> tuple[str, Someone]:
+    return f"{site.origin}/connect/email", await site.someone()
+
+
+async def overview(site: Any) -> tuple[str, Someone]:
+    return f"{site.origin}/connect", (await connect(site))[1]
+
+
+async def stranger(site: Any) -> tuple[str, Someone]:
+    return site.house.connect_links.url((await site.someone()).id, "telegram"), await site.someone()
+
+
+async def nowhere(site: Any) -> tuple[str, None]:
+    return f"{site.origin}/nowhere", None
+
+
+PAGES = (consent, consent_of_a_program, login, connect, connect_email, overview, stranger, nowhere)
+SCORED = (consent, login, connect)
+
+
+def named(page: Opening) -> str:
+    return page.__name__
+
+
+def needs(path: Path) -> None:
+    if not path.exists():
+        pytest.skip("this needs the Node programs of the tests: make setup-node")
+
+
+@pytest.mark.parametrize("page_of", PAGES, ids=named)
+async def test_axe_finds_nothing_serious(site: Any, look: Any, shots: Path, page_of: Opening) -> None:
+    needs(AXE)
+    url, who = await page_of(site)
+    for width, size in WIDTHS.items():
+        for scheme in ("light", "dark"):
+            page = await look.page(who, size=size, scheme=scheme, scripts=True)
+            await page.goto(url)
+            await page.screenshot(path=shots / f"{named(page_of)}-{width}-{scheme}.png", full_page=True)
+            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it scrolls sideways"
+            for summary in await page.locator("summary").all():
+                await summary.click()
+            await page.evaluate(AXE.read_text())
+            found = await page.evaluate("axe.run()")
+            assert found["passes"], "axe looked at nothing"
+            serious = [(one["id"], one["nodes"][0]["html"]) for one in found["violations"] if one["impact"] in SERIOUS]
+            assert serious == [], f"{width}, {scheme}"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("page_of", SCORED, ids=named)
+async def test_lighthouse_scores_at_least_95(
+    site: Any, browser: Any, tmp_path: Path, page_of: Opening, width: str
+) -> None:
+    needs(LIGHTHOUSE)
+    url, who = await page_of(site)
+    report, headers = tmp_path / "report.json", tmp_path / "headers.json"
+    headers.write_text(json.dumps({"Cookie": f"session={who.token}"} if who else {}))
+    size = WIDTHS[width]
+    process = await asyncio.create_subprocess_exec(
+        NODE / ".bin/node", LIGHTHOUSE, url, "--quiet", "--only-categories=accessibility", "--output=json",
+        f"--output-path={report}", f"--extra-headers={headers}", f"--chrome-flags=--headless {' '.join(FLAGS)}",
+        f"--form-factor={'mobile' if width == 'phone' else 'desktop'}", f"--screenEmulation.width={size['width']}",
+        f"--screenEmulation.height={size['height']}", "--screenEmulation.deviceScaleFactor=1",
+        f"--screenEmulation.mobile={str(width == 'phone').lower()}", "--throttling-method=provided",
+        env={**os.environ, "CHROME_PATH": str(CHROMIUM)},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+    found = json.loads(report.read_text())
+    assert found["finalDisplayedUrl"] == url
+    wrong = [one["id"] for one in found["audits"].values() if one["score"] == 0]
+    assert found["categories"]["accessibility"]["score"] >= 0.95, wrong
+
+
+async def test_a_person_signs_in_agrees_and_is_sent_back(site: Any, look: Any, shots: Path) -> None:
+    made = await site.house.customers.create(
+        "whole-way@example.com", plan="free", password=SecretStr("a long enough passphrase")
+    )
+    url = site.authorize(await site.client())
+    page = await look.page()
+    await page.goto(url)
+    await page.screenshot(path=shots / "login-on-the-way.png", full_page=True)
+    await page.get_by_label("E-mail address").fill("whole-way@example.com")
+    await page.get_by_label("Password").fill("a long enough passphrase")
+    await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_role("button", name="Agree").click()
+    await page.wait_for_url(f"{site.callback}?*")
+    assert site.answers[-1]["code"].startswith("sq_ac_")
+    assert made.row.email == "whole-way@example.com"
