@@ -21,6 +21,9 @@ from hermes.errors import (
     PlatformUnavailable,
     RateLimited,
 )
+from hermes.platforms.email import discovery, writer
+from hermes.platforms.email.servers import MICROSOFT_365
+from hermes.platforms.email.writer import FILED_BY_THEN
 
 Bench = Any
 
@@ -239,6 +242,32 @@ async def test_a_sent_message_is_sent_also_when_its_copy_cannot_be_filed(
     )
     assert "note" not in quiet
     assert len(smtp_server.received) == 2
+
+
+@pytest.mark.parametrize("files", [True, False])
+async def test_a_provider_that_usually_files_what_is_sent_is_given_a_moment(
+    mail: Bench,
+    user: str,
+    make_account: Any,
+    smtp_server: Any,
+    dovecot: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    files: bool,
+) -> None:
+    waited: list[float] = []
+
+    async def pass_time(seconds: float) -> None:
+        waited.append(seconds)
+        if files and len(waited) == 2:
+            dovecot.put(user, smtp_server.received[0].content, folder="Sent")
+
+    monkeypatch.setattr(discovery, "known", lambda _host: MICROSOFT_365)
+    monkeypatch.setattr(writer, "sleep", pass_time)
+    sent = await mail.run(make_account(user), "send_email", to=["a@example.com"], subject="s", text="t")
+    assert sent["filed_in"] == "Sent"
+    assert waited == ([0.0, FILED_BY_THEN[0]] if files else [0.0, *FILED_BY_THEN])
+    copies = await mail.run(make_account(user), "search_messages", folder="Sent", thread_id=sent["message_id"])
+    assert len(copies["messages"]) == 1
 
 
 async def test_a_certificate_for_another_name_is_refused(

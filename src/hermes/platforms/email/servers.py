@@ -8,6 +8,7 @@ from typing import Final, Literal
 from hermes.platforms.email.network import IMAPS, SUBMISSION, SUBMISSIONS, Endpoint
 
 UserName = Literal["address", "local"]
+FilesSent = Literal["no", "usually", "always"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,8 @@ class MailServers:
     Attributes:
         user: what the servers know the mailbox by: its address, or what stands before the @.
         provider: a known provider's name.
-        files_sent: the provider files what is sent through its SMTP server in Sent by itself.
+        files_sent: whether the provider files what is sent through its SMTP server in Sent by itself; usually: unless
+            an administrator switched it off, and some moments later.
         help: what a person has to do at the provider before a program may log in.
     """
 
@@ -25,7 +27,7 @@ class MailServers:
     smtp: Endpoint
     user: UserName = "address"
     provider: str | None = None
-    files_sent: bool = False
+    files_sent: FilesSent = "no"
     help: str | None = None
 
 
@@ -36,7 +38,7 @@ def _servers(
     port: int = SUBMISSIONS,
     *,
     user: UserName = "address",
-    files_sent: bool = False,
+    files_sent: FilesSent = "no",
     hint: str | None = None,
 ) -> MailServers:
     return MailServers(Endpoint(imap, IMAPS), Endpoint(smtp, port), user, provider, files_sent, hint)
@@ -46,7 +48,7 @@ GMAIL: Final = _servers(
     "Gmail",
     "imap.gmail.com",
     "smtp.gmail.com",
-    files_sent=True,
+    files_sent="always",
     hint="Use an app password (it needs 2-step verification): https://myaccount.google.com/apppasswords",
 )
 _OUTLOOK: Final = _servers(
@@ -54,7 +56,7 @@ _OUTLOOK: Final = _servers(
     "outlook.office365.com",
     "smtp-mail.outlook.com",
     SUBMISSION,
-    files_sent=True,
+    files_sent="usually",
     hint="Microsoft takes OAuth tokens only: link with access_token.",
 )
 MICROSOFT_365: Final = _servers(
@@ -62,7 +64,7 @@ MICROSOFT_365: Final = _servers(
     "outlook.office365.com",
     "smtp.office365.com",
     SUBMISSION,
-    files_sent=True,
+    files_sent="usually",
     hint="Microsoft takes OAuth tokens only: link with access_token; SMTP AUTH must be on for the mailbox.",
 )
 _YAHOO: Final = _servers(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import sleep
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ _RULES: Final = MediaRules(
     types=frozenset(), max_bytes=MAX_MESSAGE_BYTES, source="https://support.google.com/mail/answer/6584"
 )
 _FILING_SECONDS: Final = 15.0
+FILED_BY_THEN: Final = (1.0, 3.0)
+"""Seconds between looks into Sent at a provider that usually files what is sent by itself, but takes a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,12 +250,16 @@ async def _file_in_sent(api: EmailApi, built: Built) -> tuple[str | None, str | 
     wish = api.credentials.save_sent
     if wish == "never":
         return None, None
-    if wish == "auto" and (await api.servers()).files_sent:
+    habit = (await api.servers()).files_sent if wish == "auto" else "no"
+    if habit == "always":
         return None, "The provider files sent mail in its Sent folder by itself."
     folder = await _special(api, "sent", api.credentials.sent_folder)
     async with _fresh(api) as session:
-        if not await session.run(Mailbox.has_message, folder, built.message_id):
-            await session.run(Mailbox.append, folder, built.own_copy, [b"\\Seen"])
+        for wait in (0.0, *FILED_BY_THEN) if habit == "usually" else (0.0,):
+            await sleep(wait)
+            if await session.run(Mailbox.has_message, folder, built.message_id):
+                return folder, None
+        await session.run(Mailbox.append, folder, built.own_copy, [b"\\Seen"])
     return folder, None
 
 
