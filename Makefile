@@ -1,6 +1,6 @@
 # `make run` and `make test` need git, make and Python 3.11 with venv, and no root; everything else is fetched on the way.
 .NOTPARALLEL:
-.PHONY: help run test lint contract fuzz soak bench docs-pages setup setup-node clean
+.PHONY: help run test lint contract conformance fuzz soak bench docs-pages setup setup-node clean
 
 UV := ./.ci/uv
 BIN := .venv/bin
@@ -33,6 +33,9 @@ lint: setup ## style, types, and which room may import which
 
 contract: setup ## what the clients send, against the vendors' own specifications (in ../shared/specs)
 	$(BIN)/pytest tests/contract $(ARGS)
+
+conformance: setup setup-node ## the official conformance suite of MCP, in every era
+	CI=true $(BIN)/pytest tests/conformance $(ARGS)
 
 fuzz: setup ## 50,000 malformed requests instead of the tests' 5,000
 	HERMES_FUZZ_REQUESTS=50000 $(BIN)/pytest -k fuzz --timeout 3600 $(ARGS)

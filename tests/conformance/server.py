@@ -1,12 +1,13 @@
 """The real house with the suite's tools, on loopback only: `python -m conformance.server DATA_DIR [--sessions]`.
 
 Everything is as in `hermes serve` but the catalogue, and that a request without a credential gets a customer's key,
-since the suite cannot send one. Prints its URL as the first line. Nothing of this is in the package.
+since the suite cannot send one. Its first line says where it is, as JSON. Nothing of this is in the package.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import sys
 from dataclasses import replace
@@ -68,7 +69,7 @@ async def main(folder: str, *options: str) -> None:
             app = App(replace(house, prompts=prompts, resources=resources))
             served = Inject(app.asgi, await customer_of(house))
             config = uvicorn.Config(served, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1)
-            print(f"{local_url(port)}/mcp", flush=True)  # noqa: T201
+            print(json.dumps({"mcp": f"{local_url(port)}/mcp"}), flush=True)  # noqa: T201
             async with app.run():
                 await uvicorn.Server(config).serve(sockets=[listening])
 
