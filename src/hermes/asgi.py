@@ -20,6 +20,7 @@ from hermes.connections import routes as connection_routes
 from hermes.errors import Internal
 from hermes.identity import routes as identity_routes
 from hermes.identity.dependencies import Doors
+from hermes.identity.invitation_routes import build_invitation_router
 from hermes.identity.session_routes import build_session_router
 from hermes.media import routes as media_routes
 from hermes.media.limits import limit_of
@@ -145,6 +146,7 @@ def _json_routes(house: House) -> FastAPI:
     install_problem_handlers(app, resource_metadata=_resource_metadata(house.settings))
     caller, tool_caller, acting_for = doors.current_caller, doors.tool_caller, doors.acting_for
     app.include_router(identity_routes.build_router(doors, house.customers, house.api_keys))
+    app.include_router(build_invitation_router(doors, house.people.sign_up))
     app.include_router(build_session_router(doors, house.sessions, house.csrf))
     app.include_router(connection_routes.build_router(house.connections, house.catalog, caller, acting_for))
     app.include_router(billing_routes.build_router(house.ledger, house.quotas, caller, acting_for))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from pydantic import SecretStr
 
 from hermes.app import House
 from hermes.errors import HermesError, NotAuthenticated, NotFound
@@ -15,6 +18,8 @@ from hermes.storage.data_folder import write_atomically
 
 EMAIL: Final = "demo@sandbox.example"
 KEY_FILE: Final = "demo-api-key"
+PASSWORD_FILE: Final = "demo-password"  # noqa: S105  (a file's name)
+_PASSWORD_BYTES: Final = 12
 _WELCOME_NOTE: Final = """---
 tags: [welcome]
 ---
@@ -31,19 +36,30 @@ class Demo:
     customer_id: str
     api_key: str
     key_file: Path
+    password: str | None
+    """None when somebody chose another one on the account page."""
+    password_file: Path
     vault: Path
 
 
 async def furnish(house: House, data_dir: Path) -> Demo:
     """Find or make the demo customer, with a working key and every platform linked."""
     customer_id = await _customer(house)
+    password = await _password(house, customer_id, data_dir / PASSWORD_FILE)
     api_key = await _api_key(house, customer_id, data_dir / KEY_FILE)
     caller = await house.callers.from_api_key(api_key)
     await _link(house, caller)
     root = house.settings.obsidian_vaults_root or data_dir
     vault = (root / customer_id / VAULT).resolve()
     await asyncio.to_thread(_put_welcome, vault)
-    return Demo(customer_id, api_key, (data_dir / KEY_FILE).resolve(), vault)
+    return Demo(
+        customer_id=customer_id,
+        api_key=api_key,
+        key_file=(data_dir / KEY_FILE).resolve(),
+        password=password,
+        password_file=(data_dir / PASSWORD_FILE).resolve(),
+        vault=vault,
+    )
 
 
 def _read(path: Path) -> str | None:
@@ -75,6 +91,17 @@ async def _api_key(house: House, customer_id: str, path: Path) -> str:
     made = await house.api_keys.create(customer_id, "Demo")
     write_atomically(path, made.secret + "\n")
     return made.secret
+
+
+async def _password(house: House, customer_id: str, path: Path) -> str | None:
+    """The password in the file, or a new one that is kept there; none if the one in the file was replaced."""
+    kept = await asyncio.to_thread(_read, path)
+    if kept is not None:
+        return kept if await house.people.account.has_password(customer_id, SecretStr(kept)) else None
+    made = secrets.token_urlsafe(_PASSWORD_BYTES)
+    await house.people.account.set_password(customer_id, SecretStr(made))
+    write_atomically(path, made + "\n")
+    return made
 
 
 async def _link(house: House, caller: Caller) -> None:

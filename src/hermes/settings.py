@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from difflib import get_close_matches
-from email.errors import HeaderParseError
-from email.headerregistry import Address
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any, Literal
@@ -108,11 +106,8 @@ class Settings(BaseModel, frozen=True):
     def _mail_is_whole(self) -> Settings:
         if self.smtp_host is None:
             return self
-        try:
-            sender = Address(addr_spec=parseaddr(self.smtp_from or "")[1])
-        except (ValueError, HeaderParseError):
-            sender = Address()
-        if not sender.domain:
+        local, _, domain = parseaddr(self.smtp_from or "")[1].rpartition("@")
+        if not local or not domain:
             raise SettingsError("SMTP_FROM: must be an address (example: SMTP_FROM=SquareMCP <hello@example.com>)")
         if self.smtp_security == "none" and self.smtp_host not in LOOPBACK_HOSTS:
             raise SettingsError(

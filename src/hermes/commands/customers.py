@@ -10,9 +10,12 @@ import typer
 from pydantic import SecretStr
 
 from hermes.commands.common import AsJson, command_house, fail, print_fields, print_json, print_table, run
+from hermes.identity.caller import OPERATOR
+from hermes.identity.invitation_routes import InvitationView
 from hermes.identity.models import PLAN_NAMES, ROLES, Customer
 from hermes.identity.passwords import LONGEST
 from hermes.identity.service import LARGEST_PAGE, Customers, NewCustomer
+from hermes.identity.sign_up import Invitation
 from hermes.identity.views import CustomerView
 
 app = typer.Typer(no_args_is_help=True, help="Make, look at, suspend and resume customers.")
@@ -48,6 +51,26 @@ def create(
         return
     print_fields({**shown, "API key": new.key.secret})
     typer.echo("The key is shown this once; only its hash is kept.")
+
+
+@app.command("invite")
+def invite(
+    email: Annotated[str, typer.Option(help="The address to invite.")],
+    plan: Annotated[str, typer.Option(help=f"One of {_PLANS}.")] = "free",
+    as_json: AsJson = False,
+) -> None:
+    """Invite somebody to make an account; mails the link, and prints it this once."""
+
+    async def work() -> Invitation:
+        async with command_house() as house:
+            return await house.people.sign_up.invite(email, plan, by=OPERATOR)
+
+    shown = InvitationView.of(run(work())).model_dump(mode="json")
+    if as_json:
+        print_json(shown)
+        return
+    print_fields(shown)
+    typer.echo("The link works once." + ("" if shown["mailed"] else " Mail is not set up: pass it on yourself."))
 
 
 @app.command("list")

@@ -13,7 +13,7 @@ import uvloop
 
 from hermes.app import House, open_house
 from hermes.commands.common import fail, one_sentence
-from hermes.demo import furnish
+from hermes.demo import EMAIL, Demo, furnish
 from hermes.observability.logs import configure_logging
 from hermes.sandbox.app import build_sandbox
 from hermes.sandbox.options import DEFAULT_PORT, SandboxOptions
@@ -113,6 +113,7 @@ async def _greet(house: House) -> None:
         shown = demo.api_key if terminal else f"$(cat {demo.key_file})"
         lines += [
             f"  API key    {demo.api_key if terminal else demo.key_file}   (the demo customer's)",
+            f"  Sign in    {origin}/login   ({EMAIL}, {_shown_password(demo, terminal=terminal)})",
             f"  Vault      {demo.vault}",
             f"  Sandbox    {house.sandbox_origin}/   (what was sent, and how to make it fail)",
             "",
@@ -129,6 +130,12 @@ async def _greet(house: House) -> None:
     sys.stdout.flush()
 
 
+def _shown_password(demo: Demo, *, terminal: bool) -> str:
+    if demo.password is None:
+        return "with the password that you chose"
+    return f"password {demo.password}" if terminal else f"password in {demo.password_file}"
+
+
 def _live_greeting(settings: Settings, *, terminal: bool) -> list[str]:
     if settings.mcp_api_key is None or not settings.embedded:
         return ["", "Log in with MCP_API_KEY as x-api-key, or make customers: hermes customers create --email …"]
@@ -138,7 +145,8 @@ def _live_greeting(settings: Settings, *, terminal: bool) -> list[str]:
     key = settings.mcp_api_key.get_secret_value() if terminal else f"in {welcome.resolve()}"
     return [
         f"  Your key   {key}   (the operator's: x-api-key or Authorization: Bearer)",
+        f"  Sign in    {settings.public_url}/login   (customers, with their address and password)",
         "",
         "Your own accounts come from the environment (TELEGRAM_BOT_TOKEN …, docs/settings.md).",
-        "For other people: hermes customers create --email ann@example.com --plan starter",
+        "For other people: hermes customers create --email ann@example.com --plan starter --password-stdin",
     ]

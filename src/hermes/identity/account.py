@@ -16,7 +16,7 @@ from hermes.errors import Conflict, InvalidArguments, NotFound
 from hermes.events.mail import Mail
 from hermes.identity.actions import ActionAudit, audit_action
 from hermes.identity.browsers import Browser, Devices, person
-from hermes.identity.caller import Caller
+from hermes.identity.caller import OPERATOR, Caller
 from hermes.identity.changes import CustomerChanges
 from hermes.identity.checks import check_email, email_key
 from hermes.identity.letters import Letters
@@ -232,6 +232,27 @@ class AccountSecurity:
             codes = await self._factors.renew_recovery_codes(caller.customer_id, session)
         await audit_action(self._audit, caller.customer_id, caller, "second_factor.renew_codes")
         return codes
+
+    async def set_password(self, customer_id: str, password: SecretStr, *, by: Caller = OPERATOR) -> None:
+        """Give the customer a password without asking for anything: for operators. Ends all sessions.
+
+        Raises:
+            NotFound: there is no such customer.
+            InvalidArguments: the password is too short or too long.
+        """
+        hashed = await hash_password(password)
+        async with self._changes.change(customer_id) as session:
+            customer = await _customer(customer_id, session)
+            customer.password_hash = hashed
+            await self._sessions.end_within(customer_id, session)
+            await self._tokens.void(customer_id, session)
+        await audit_action(self._audit, customer_id, by, "password.set")
+
+    async def has_password(self, customer_id: str, password: SecretStr) -> bool:
+        """Whether that is the customer's password: for operators, so nothing counts tries."""
+        async with self._database.reading() as session:
+            customer = await session.get(Customer, customer_id)
+        return (await check_password(password, customer.password_hash if customer else None)).right
 
     async def require_password(self, caller: Caller, password: SecretStr, browser: Browser) -> Customer:
         """The caller's row, after they have shown that they know the password.
