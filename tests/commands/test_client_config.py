@@ -95,12 +95,31 @@ def test_claude_desktop_goes_through_a_local_command(url: str, allow_http: bool)
     assert entry["env"] == {"AUTH_HEADER": "Bearer YOUR_API_KEY"}
 
 
-def test_chatgpt_is_told_what_works_today() -> None:
+def test_chatgpt_signs_in() -> None:
     result = run("chatgpt")
-    assert result.stdout.strip() == f"{URL}/openapi-living-brief.json"
+    assert result.stdout.strip() == MCP
     assert "OAuth" in result.stderr
+    assert f"{URL}/openapi-living-brief.json" in result.stderr
     assert "local" not in result.stderr
     assert "is local" in run("chatgpt", PUBLIC_URL="http://127.0.0.1:3456").stderr
+
+
+@pytest.mark.parametrize("client", list(Client))
+def test_signing_in_needs_the_address_and_no_key(client: Client) -> None:
+    config = json.loads(printed(client.value, "--sign-in", "--json"))
+    assert MCP in config["content"]
+    for word in ("Authorization", "YOUR_API_KEY", "HERMES_API_KEY", "bearer", "input", '"oauth"'):
+        assert word not in config["content"]
+    assert "browser" in config["steps"][0]
+    assert "key" not in config["steps"][0].replace("API key over MCP", "")
+
+
+def test_the_forms_for_signing_in_are_those_of_the_clients() -> None:
+    assert tomllib.loads(printed("codex", "--sign-in")) == {"mcp_servers": {"hermes": {"url": MCP}}}
+    assert json.loads(printed("vscode", "--sign-in")) == {"servers": {"hermes": {"type": "http", "url": MCP}}}
+    assert json.loads(printed("cursor", "--sign-in")) == {"mcpServers": {"hermes": {"url": MCP}}}
+    assert shlex.split(printed("claude-code", "--sign-in"))[-2:] == ["hermes", MCP]
+    assert printed("claude", "--sign-in").strip() == MCP
 
 
 @pytest.mark.parametrize("client", list(Client))
@@ -111,10 +130,17 @@ def test_every_client_as_json(client: Client) -> None:
     assert URL in config["content"]
     assert config["where"]
     assert config["steps"]
-    assert config["speaks_mcp"] is (client is not Client.CHATGPT)
 
 
-@pytest.mark.parametrize("options", [("--api-key-env", "not a name"), ("--api-key-env", 'X"; rm'), ("--nonsense",)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--api-key-env", "not a name"),
+        ("--api-key-env", 'X"; rm'),
+        ("--nonsense",),
+        ("--sign-in", "--api-key-env", "K"),
+    ],
+)
 def test_wrong_usage(options: tuple[str, ...]) -> None:
     assert run("codex", *options).exit_code == 2
 

@@ -61,7 +61,15 @@ async def nowhere(site: Any) -> tuple[str, None]:
     return f"{site.origin}/nowhere", None
 
 
-PAGES = (consent, consent_of_a_program, login, connect, connect_email, overview, stranger, nowhere)
+async def account(site: Any) -> tuple[str, Someone]:
+    return f"{site.origin}/account", await site.someone()
+
+
+async def reset(site: Any) -> tuple[str, None]:
+    return f"{site.origin}/reset-password", None
+
+
+PAGES = (consent, consent_of_a_program, login, reset, account, connect, connect_email, overview, stranger, nowhere)
 SCORED = (consent, login, connect)
 
 

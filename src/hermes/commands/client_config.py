@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -43,7 +43,6 @@ class ClientConfig:
     Attributes:
         content: the text to paste, in `format`.
         where: the file, shell or page it goes into.
-        speaks_mcp: false when the client cannot send an API key over MCP, so that `content` is another way in.
         steps: what to do besides pasting, and what does not work.
     """
 
@@ -52,7 +51,6 @@ class ClientConfig:
     where: str
     format: Literal["json", "toml", "shell", "text"]
     content: str
-    speaks_mcp: bool = True
     steps: tuple[str, ...] = ()
 
 
@@ -63,10 +61,12 @@ class Server:
     Attributes:
         public_url: where it answers, without a trailing slash.
         key_env: the environment variable that the client shall read the API key from; None: pasted in its place.
+        sign_in: the client gets no key; it opens a browser, where the person signs in (OAuth).
     """
 
     public_url: str
     key_env: str | None = None
+    sign_in: bool = False
 
     @property
     def mcp_url(self) -> str:
@@ -80,8 +80,18 @@ class Server:
         """The header's value; `reference` is how the client writes an environment variable, as a format string."""
         return f"Bearer {reference.format(self.key_env) if self.key_env else KEY_PLACEHOLDER}"
 
-    def key_step(self) -> tuple[str, ...]:
-        """What to do with the key when it stands in the pasted text or in the environment."""
+    def headers(self, reference: str) -> dict[str, Any]:
+        """The member of a JSON configuration that holds the key; none where the person signs in."""
+        return {} if self.sign_in else {"headers": {"Authorization": self.bearer(reference)}}
+
+    def steps(self, sign_in: str) -> tuple[str, ...]:
+        """What to do with the key when it stands in the pasted text or in the environment, or how to sign in.
+
+        Args:
+            sign_in: how this client begins, e.g. `Run …`.
+        """
+        if self.sign_in:
+            return (f"{sign_in}; a browser opens, where you sign in and tick what it may do.",)
         if self.key_env:
             return (f"Set {self.key_env} to the API key in the environment that the client starts in.",)
         return (f"Put the API key in the place of {KEY_PLACEHOLDER}.",)
@@ -95,6 +105,15 @@ def describe(client: Client, server: Server) -> ClientConfig:
 def _claude(server: Server) -> ClientConfig:
     """Connectors sign in with OAuth (https://claude.com/docs/connectors/building/authentication); Claude Desktop starts
     local commands, and mcp-remote is one that adds the header (https://github.com/geelen/mcp-remote#custom-headers)."""
+    if server.sign_in:
+        return ClientConfig(
+            Client.CLAUDE,
+            "Claude (web, desktop, mobile)",
+            "Settings > Connectors > Add custom connector, as the remote MCP server URL",
+            "text",
+            server.mcp_url,
+            steps=(*server.steps("Choose Connect"), *_reach(server, "Claude's servers")),
+        )
     plain_http = () if server.public_url.startswith("https://") or server.is_local else ("--allow-http",)
     # The header comes from a variable because Claude Desktop on Windows does not quote arguments with spaces.
     command = ["-y", "mcp-remote", server.mcp_url, *plain_http, "--header", "Authorization:${AUTH_HEADER}"]
@@ -107,52 +126,54 @@ def _claude(server: Server) -> ClientConfig:
         _json({"mcpServers": {SERVER: entry}}),
         steps=(
             f"Put the API key in the place of {KEY_PLACEHOLDER}. The desktop app needs Node.js for npx.",
-            "Connectors on claude.ai and in the mobile apps sign in with OAuth, which this version of hermes does not "
-            "offer yet. If your account's Add custom connector dialog has a Request headers section, "
-            f"use {server.mcp_url} there with the header Authorization: Bearer {KEY_PLACEHOLDER}.",
+            "On claude.ai and in the mobile apps no key is needed: `hermes client-config claude --sign-in`.",
         ),
     )
 
 
 def _chatgpt(server: Server) -> ClientConfig:
     """Source: https://developers.openai.com/api/docs/guides/developer-mode (OAuth, no authentication, or mixed)."""
-    reach = () if not server.is_local else (f"ChatGPT must be able to reach the server: {server.public_url} is local.",)
     return ClientConfig(
         Client.CHATGPT,
         "ChatGPT",
-        "a custom GPT: Configure > Actions > Import from URL",
+        "Settings > Apps & Connectors > Advanced settings > Developer mode, then Create, as the MCP server URL",
         "text",
-        f"{server.public_url}/openapi-living-brief.json",
-        speaks_mcp=False,
+        server.mcp_url,
         steps=(
-            "ChatGPT's MCP apps (developer mode) sign in with OAuth and cannot send an API key; this version of hermes "
-            "does not offer OAuth yet. What works today is a custom GPT with this address as its action, for Obsidian.",
-            "As the action's authentication choose API Key, type Bearer, and paste the API key.",
-            *reach,
+            "As Authentication choose OAuth; ChatGPT cannot send an API key over MCP. A browser opens, where you sign "
+            "in and tick what it may do.",
+            f"A custom GPT works with an API key instead, for Obsidian: import {server.public_url}"
+            "/openapi-living-brief.json as its action, with Bearer and the key as its authentication.",
+            *_reach(server, "ChatGPT"),
         ),
     )
 
 
+def _reach(server: Server, who: str) -> tuple[str, ...]:
+    return (f"{who} must be able to reach the server: {server.public_url} is local.",) if server.is_local else ()
+
+
 def _claude_code(server: Server) -> ClientConfig:
     """Source: https://code.claude.com/docs/en/mcp, "Add a remote HTTP server"."""
-    header = f"Authorization: {server.bearer('${}')}"
-    # Double quotes, so that the shell puts the variable's value in.
-    command = f'claude mcp add --scope user --transport http {SERVER} {shlex.quote(server.mcp_url)} --header "{header}"'
-    return ClientConfig(Client.CLAUDE_CODE, "Claude Code", "a shell", "shell", command, steps=server.key_step())
+    command = f"claude mcp add --scope user --transport http {SERVER} {shlex.quote(server.mcp_url)}"
+    if not server.sign_in:
+        # Double quotes, so that the shell puts the variable's value in.
+        command += f' --header "Authorization: {server.bearer("${}")}"'
+    steps = server.steps("In Claude Code, enter /mcp, choose hermes and Authenticate")
+    return ClientConfig(Client.CLAUDE_CODE, "Claude Code", "a shell", "shell", command, steps=steps)
 
 
 def _codex(server: Server) -> ClientConfig:
     """Source: https://developers.openai.com/codex/mcp; a key written into the file is refused."""
-    named = Server(server.public_url, server.key_env or DEFAULT_KEY_ENV)
+    named = replace(server, key_env=server.key_env or DEFAULT_KEY_ENV)
+    key = "" if server.sign_in else f'\nbearer_token_env_var = "{named.key_env}"'
     return ClientConfig(
         Client.CODEX,
         "Codex",
         "~/.codex/config.toml",
         "toml",
-        f"[mcp_servers.{SERVER}]\n"
-        f"url = {json.dumps(named.mcp_url, ensure_ascii=False)}\n"
-        f'bearer_token_env_var = "{named.key_env}"',
-        steps=named.key_step(),
+        f"[mcp_servers.{SERVER}]\nurl = {json.dumps(named.mcp_url, ensure_ascii=False)}{key}",
+        steps=named.steps(f"Run `codex mcp login {SERVER}`"),
     )
 
 
@@ -161,8 +182,8 @@ def _opencode(server: Server) -> ClientConfig:
     entry = {
         "type": "remote",
         "url": server.mcp_url,
-        "oauth": False,
-        "headers": {"Authorization": server.bearer("{{env:{}}}")},
+        **({} if server.sign_in else {"oauth": False}),
+        **server.headers("{{env:{}}}"),
     }
     return ClientConfig(
         Client.OPENCODE,
@@ -170,20 +191,23 @@ def _opencode(server: Server) -> ClientConfig:
         "opencode.json in the project, or ~/.config/opencode/opencode.json",
         "json",
         _json({"$schema": "https://opencode.ai/config.json", "mcp": {"servers": {SERVER: entry}}}),
-        steps=(*server.key_step(), f"OpenCode 1 wants {SERVER} directly below mcp, without servers."),
+        steps=(
+            *server.steps(f"Run `opencode mcp auth {SERVER}`"),
+            f"OpenCode 1 wants {SERVER} directly below mcp, without servers.",
+        ),
     )
 
 
 def _cursor(server: Server) -> ClientConfig:
     """Source: https://cursor.com/docs/mcp."""
-    entry = {"url": server.mcp_url, "headers": {"Authorization": server.bearer("${{env:{}}}")}}
+    entry = {"url": server.mcp_url, **server.headers("${{env:{}}}")}
     return ClientConfig(
         Client.CURSOR,
         "Cursor",
         "~/.cursor/mcp.json, or .cursor/mcp.json in the project",
         "json",
         _json({"mcpServers": {SERVER: entry}}),
-        steps=server.key_step(),
+        steps=server.steps("In Cursor's settings, under MCP, choose Connect beside hermes"),
     )
 
 
@@ -191,27 +215,34 @@ def _vscode(server: Server) -> ClientConfig:
     """Source: https://code.visualstudio.com/docs/copilot/reference/mcp-configuration."""
     key_id = "hermes-api-key"
     prompt = {"type": "promptString", "id": key_id, "description": "API key of hermes", "password": True}
-    entry = {"type": "http", "url": server.mcp_url, "headers": {"Authorization": f"Bearer ${{input:{key_id}}}"}}
+    entry: dict[str, Any] = {"type": "http", "url": server.mcp_url}
+    content: dict[str, Any] = {"servers": {SERVER: entry}}
+    steps: tuple[str, ...] = ("VS Code asks for the API key when it first starts the server, and keeps it encrypted.",)
+    if server.sign_in:
+        steps = server.steps("Choose Start above the entry, and Allow")
+    else:
+        entry["headers"] = {"Authorization": f"Bearer ${{input:{key_id}}}"}
+        content = {"inputs": [prompt], **content}
     return ClientConfig(
         Client.VSCODE,
         "VS Code",
         ".vscode/mcp.json in the project, or the command MCP: Open User Configuration",
         "json",
-        _json({"inputs": [prompt], "servers": {SERVER: entry}}),
-        steps=("VS Code asks for the API key when it first starts the server, and keeps it encrypted.",),
+        _json(content),
+        steps=steps,
     )
 
 
 def _gemini(server: Server) -> ClientConfig:
     """Source: https://geminicli.com/docs/tools/mcp-server (`httpUrl`; `url` would mean the older SSE transport)."""
-    entry = {"httpUrl": server.mcp_url, "headers": {"Authorization": server.bearer("${}")}}
+    entry = {"httpUrl": server.mcp_url, **server.headers("${}")}
     return ClientConfig(
         Client.GEMINI,
         "Gemini CLI",
         "~/.gemini/settings.json, or .gemini/settings.json in the project",
         "json",
         _json({"mcpServers": {SERVER: entry}}),
-        steps=server.key_step(),
+        steps=server.steps(f"In Gemini CLI, enter /mcp auth {SERVER}"),
     )
 
 
@@ -243,6 +274,9 @@ def client_config(
         str | None,
         typer.Option(help="Let the client read the API key from this environment variable.", callback=_check_env_name),
     ] = None,
+    sign_in: Annotated[
+        bool, typer.Option("--sign-in", help="Without an API key: the client opens a browser to sign in (OAuth).")
+    ] = False,
     url: Annotated[str | None, typer.Option(help="Where the server answers, if it is not PUBLIC_URL.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
 ) -> None:
@@ -250,8 +284,10 @@ def client_config(
 
     The text to paste goes to standard output, what to do with it to standard error.
     """
+    if sign_in and api_key_env is not None:
+        raise typer.BadParameter("signing in needs no API key; give either --sign-in or --api-key-env")
     try:
-        server = Server(load_settings(public_url=url).public_url, api_key_env)
+        server = Server(load_settings(public_url=url).public_url, api_key_env, sign_in)
     except SettingsError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
