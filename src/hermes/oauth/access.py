@@ -29,8 +29,10 @@ class AccessTokenReader:
 
     via = Via.OAUTH
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, resource: str) -> None:
+        """`resource` is ours; tokens that were given for another are unknown here (RFC 8707)."""
         self._database = database
+        self._resource = resource
 
     async def named(self, name: str) -> Read | None:
         """For the house: see `Reader.named`."""
@@ -40,7 +42,7 @@ class AccessTokenReader:
             .join(OAuthAuthorization, OAuthChain.authorization_id == OAuthAuthorization.id)
             .join(Customer, OAuthAuthorization.customer_id == Customer.id)
             .outerjoin(OAuthClient, OAuthClient.id == OAuthAuthorization.client_id)
-            .where(OAuthAccessToken.digest == name)
+            .where(OAuthAccessToken.digest == name, OAuthChain.resource == self._resource)
         )
         async with self._database.reading() as session:
             row = (await session.execute(query)).one_or_none()

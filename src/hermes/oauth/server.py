@@ -65,7 +65,7 @@ class AuthorizationServer:
             guarded: for what clients publish about themselves.
         """
         audience, scopes, rates = Audience(settings.public_url), ScopeCatalogue(catalog.platforms), Rates(redis)
-        known.register(AccessTokenReader(database))
+        known.register(AccessTokenReader(database, audience.resource))
         self._client_days = settings.oauth_client_days
         self._expiry = Expiry(database)
         self.access = AccessTokens(known)
