@@ -32,7 +32,11 @@ from hermes.gateway.actions import ActionTrail
 from hermes.gateway.admission import Admissions
 from hermes.gateway.asking import RequestStates
 from hermes.gateway.call import Gateway
+from hermes.gateway.catalogue import CatalogueResources
+from hermes.gateway.document_resources import DocumentResources
+from hermes.gateway.documents import DocumentNotices
 from hermes.gateway.idempotency import Answers
+from hermes.gateway.jobs import JOBS
 from hermes.gateway.long_calls import LongCalls
 from hermes.gateway.long_rows import LongCallRows
 from hermes.gateway.lookup import CallLookup
@@ -230,6 +234,7 @@ def build_house(
         long_calls=long_calls,
         own=OwnTools(lookup, media, limit_of),
         states=states,
+        documents=DocumentNotices(catalog, notices),
     )
     house = House(
         settings=settings,
@@ -252,8 +257,8 @@ def build_house(
         admissions=admissions,
         lookup=lookup,
         states=states,
-        prompts=Prompts(states=states),
-        resources=Resources(),
+        prompts=Prompts(JOBS, states),
+        resources=Resources([CatalogueResources(catalog, settings.public_url), DocumentResources(gateway)]),
         long_calls=long_calls,
         trail=trail,
         actions=actions,

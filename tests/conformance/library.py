@@ -20,6 +20,7 @@ from mcp_types import (
 
 from hermes.gateway.prompts import Prompt, PromptArgument
 from hermes.gateway.resources import Contents, UnknownResource
+from hermes.gateway.results import CallOptions
 from hermes.identity.caller import Caller
 from hermes.platforms.asks import Asks, form
 from hermes.platforms.content import document, image, text
@@ -101,7 +102,7 @@ class Shelf:
         ),
     }
 
-    async def resources(self, caller: Caller) -> Sequence[Resource]:
+    async def resources(self, caller: Caller, _options: CallOptions) -> Sequence[Resource]:
         return [
             Resource(uri=uri, name=uri.removeprefix("test://"), mime_type=one.mime_type)
             for uri, one in self.contents.items()
@@ -114,7 +115,7 @@ class Shelf:
     def reaches(self, caller: Caller, uri: str) -> bool:
         return uri.startswith("test://")
 
-    async def read(self, caller: Caller, uri: str) -> Sequence[Contents]:
+    async def read(self, caller: Caller, uri: str, _options: CallOptions) -> Sequence[Contents]:
         if uri in self.contents:
             return [self.contents[uri]]
         found = TEMPLATE.fullmatch(uri)

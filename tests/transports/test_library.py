@@ -15,6 +15,7 @@ from hermes.crypto import Keyring
 from hermes.gateway.asking import RequestStates
 from hermes.gateway.prompts import Prompt, PromptArgument, Prompts
 from hermes.gateway.resources import Resources, UnknownResource
+from hermes.gateway.results import CallOptions
 from hermes.identity.caller import Caller, Grants
 from hermes.observability.logs import RequestLog
 from hermes.platforms.asks import Asks, form
@@ -50,7 +51,7 @@ class Reading:
 
 
 class Notes:
-    async def resources(self, caller: Caller) -> Sequence[Resource]:
+    async def resources(self, caller: Caller, _options: CallOptions) -> Sequence[Resource]:
         return [Resource(uri=f"note://{caller.customer_id}/{number:03}", name=str(number)) for number in range(150)]
 
     def templates(self, caller: Caller) -> Sequence[ResourceTemplate]:
@@ -59,7 +60,7 @@ class Notes:
     def reaches(self, caller: Caller, uri: str) -> bool:
         return uri.startswith(f"note://{caller.customer_id}/")
 
-    async def read(self, caller: Caller, uri: str) -> Sequence[TextResourceContents]:
+    async def read(self, caller: Caller, uri: str, _options: CallOptions) -> Sequence[TextResourceContents]:
         if not uri.endswith("001"):
             raise UnknownResource("no")
         return [TextResourceContents(uri=uri, text="text")]

@@ -204,7 +204,9 @@ async def test_what_waits_for_a_slow_client_is_said_once(house: Any) -> None:
 
     caller = await house.authenticator.authenticate({"x-api-key": "key-alice"})
     inbound = subscriptions.Inbound(caller, "r", "mcp", notify=notify)
-    subscription = subscriptions._Subscription(inbound, notify, dict(LISTS), {}, house.authenticator.again, None)
+    subscription = subscriptions._Subscription(
+        inbound, notify, dict(LISTS), {}, house.authenticator.again, lambda *_: True, None
+    )
     task = asyncio.create_task(subscription.run(60))
     await begun.wait()
     for _ in range(100):

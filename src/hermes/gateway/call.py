@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -28,6 +28,7 @@ from hermes.gateway.admission import Admission, Admissions, Call, IdempotencySta
 from hermes.gateway.arguments import check_arguments, check_idempotency_key, digest_of, with_account
 from hermes.gateway.asking import NOBODY, Asking, Dialogue, InputRequired, RequestStates
 from hermes.gateway.connecting import asked_to_connect
+from hermes.gateway.documents import DocumentNotices
 from hermes.gateway.execution import execute
 from hermes.gateway.fence import fence_text
 from hermes.gateway.grants import require_grant, shows, unknown
@@ -94,6 +95,7 @@ class Gateway:
         long_calls: LongCalls | None = None,
         own: OwnTools | None = None,
         states: RequestStates | None = None,
+        documents: DocumentNotices | None = None,
     ) -> None:
         self.catalog = catalog
         self._accounts = accounts
@@ -106,6 +108,10 @@ class Gateway:
         self._own = own
         self._states = states
         self._tools: Mapping[str, Tool] = {**catalog.tools, **(own.tools if own is not None else {})}
+        self._unlisted: Mapping[str, Tool] = {
+            name: tool for platform in catalog for name, tool in platform.unlisted.items()
+        }
+        self._documents = documents
         self._writing: set[asyncio.Task[Any]] = set()
         self._limits: Mapping[str, RateLimit | None] = {
             platform.id: next((limit for limit in platform.limits if limit.enforced), None) for platform in catalog
@@ -125,6 +131,10 @@ class Gateway:
             for tool in self._tools.values()
             if shows(caller, tool)
         ]
+
+    async def accounts(self, caller: Caller, platform: str) -> Sequence[str]:
+        """Labels of the caller's accounts on a platform, the one that is used by default first."""
+        return (await self._accounts.labels(caller)).get(platform, ())
 
     async def current(self, caller: Caller) -> Caller:
         """The caller as they are now, whatever a process remembers; raises as `Callers.refresh`."""
@@ -238,8 +248,8 @@ class Gateway:
         self._finish(close())
 
     def _new_call(self, caller: Caller, name: str, arguments: Mapping[str, Any], options: CallOptions) -> Call:
-        tool = self._tools.get(name)
-        own = tool is not None and tool.platform == GATEWAY
+        tool = self._find(name, options)
+        free = tool is not None and (tool.platform == GATEWAY or options.unlisted)
         now = self._admissions.now()
         call_id = new_call_id()
         shown = fence_text(name[:128])
@@ -258,11 +268,14 @@ class Gateway:
             tool=shown,
             platform=tool.platform if tool else "",
             month=month_of(now),
-            counted=not caller.single_user and not own,
+            counted=not caller.single_user and not free,
             audit_days=plan_of(caller.plan).audit_days,
             entry=entry,
-            billable=not own,
+            billable=not free,
         )
+
+    def _find(self, name: str, options: CallOptions) -> Tool | None:
+        return (self._unlisted if options.unlisted else self._tools).get(name)
 
     async def _prepare(
         self,
@@ -274,7 +287,7 @@ class Gateway:
         started: float,
     ) -> _Run:
         """Find the tool, the account and the arguments. Nothing is reserved yet."""
-        tool = self._tools.get(name)
+        tool = self._find(name, options)
         if tool is None:
             raise unknown(name)
         require_grant(caller, tool)
@@ -383,6 +396,8 @@ class Gateway:
             await self._settle(run.call, "input_required", run.options, run.started)
             raise self._required(run, asked) from None
         await self._settle_run(run, structured)
+        if self._documents is not None:
+            self._documents.after(run.caller, run.tool, label, structured)
         return CallResult(run.call.id, structured, run.tool.shows_blocks)
 
     async def _execute(self, run: _Run, label: str, sealed: str) -> dict[str, Any]:

@@ -47,6 +47,7 @@ class Prompt:
     Attributes:
         write: makes the messages of the arguments; may ask the client (`Asks.answers`).
         needs: the grants without which it is hidden.
+        any_of: grants of which one is enough, where there are any.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Prompt:
     write: Write
     arguments: tuple[PromptArgument, ...] = ()
     needs: frozenset[tuple[str, Access]] = field(default_factory=frozenset)
+    any_of: frozenset[tuple[str, Access]] = field(default_factory=frozenset)
 
 
 class Prompts:
@@ -115,7 +117,12 @@ class Prompts:
 
 def _reaches(caller: Caller, prompt: Prompt) -> bool:
     plan = plan_of(caller.plan)
-    return all(plan.includes(platform) and caller.grants.allow(platform, access) for platform, access in prompt.needs)
+
+    def may(platform: str, access: Access) -> bool:
+        return plan.includes(platform) and caller.grants.allow(platform, access)
+
+    enough = not prompt.any_of or any(may(*each) for each in prompt.any_of)
+    return enough and all(may(*each) for each in prompt.needs)
 
 
 def _check(prompt: Prompt, given: Mapping[str, str]) -> None:

@@ -33,6 +33,7 @@ class CallOptions:
         report: where progress goes, if the client asked for it.
         query: the arguments are strings of a URL's query and are read leniently.
         log: where a tool's messages go, if the client wants any.
+        unlisted: the tool is one that clients cannot call, such as a platform's list of recent documents.
         dialogue: what the client can be asked and has answered; None where nobody can be asked.
         task: the client does not wait for a long call, but takes its id and asks how it stands.
     """
@@ -45,6 +46,7 @@ class CallOptions:
     query: bool = False
     log: LogReport | None = None
     dialogue: Dialogue | None = None
+    unlisted: bool = False
     task: bool = False
 
 

@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, create_model
 from hermes.net.upstream import BoundUpstream
 from hermes.platforms.content import Content
 from hermes.platforms.context import ToolContext
+from hermes.platforms.documents import Documents
 from hermes.platforms.ports import Ports
 from hermes.platforms.schema import Schema, input_schema, output_schema, without_member
 from hermes.settings import Settings
@@ -293,6 +294,8 @@ class Platform(Generic[C, A]):
         self.settings = settings
         self.tools: dict[str, Tool] = {}
         self.probe_function: Probe | None = None
+        self.documents: Documents | None = None
+        self.unlisted: dict[str, Tool] = {}
         self._accounts_from_environ = accounts_from_environ
         self._check_settings = check_settings
         self.open_world = open_world
@@ -330,6 +333,22 @@ class Platform(Generic[C, A]):
             tool = _build_tool(self, function, effect, rest, title, timeout, long=long)
             tool = replace(tool, task_only=task_only, first=first)
             self.tools[function.__name__] = tool
+            return function
+
+        return register
+
+    def document(self, scheme: str, *, read: str, title: str, description: str, media_type: str) -> Callable[[F], F]:
+        """Declare that clients can read texts of an account by address; the function lists the last changed ones.
+
+        Args:
+            read: the function of the tool that reads one, declared before.
+            scheme, title, description, media_type: as in `Documents`.
+        """
+
+        def register(function: F) -> F:
+            recent = _build_tool(self, function, Effect.READ, "GET /", None, 30.0, long=False)
+            self.unlisted[recent.name] = recent
+            self.documents = Documents(scheme, title, description, media_type, self.tools[read].name, recent.name)
             return function
 
         return register

@@ -9,6 +9,7 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
+    INTERNAL_ERROR,
     INVALID_PARAMS,
     CompleteRequestParams,
     CompleteResult,
@@ -30,13 +31,15 @@ from mcp_types import Prompt as PromptShown
 from mcp_types import PromptArgument as ArgumentShown
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from hermes.errors import InvalidArguments
+from hermes.errors import HermesError, InsufficientScope, InvalidArguments, NotAuthenticated
 from hermes.gateway.asking import Dialogue
 from hermes.gateway.prompts import Prompt, Prompts, UnknownPrompt
 from hermes.gateway.resources import Resources, UnknownResource
+from hermes.gateway.results import CallOptions
 from hermes.transports.asking import answering
-from hermes.transports.inbound import inbound_of
+from hermes.transports.inbound import Inbound, client_name, inbound_of
 from hermes.transports.paging import page_of
+from hermes.transports.tool_results import error_text
 
 Context = ServerRequestContext[Any, Any]
 T = TypeVar("T")
@@ -82,7 +85,8 @@ class McpLibrary:
         return CompleteResult(completion=Completion(values=values, has_more=False))
 
     async def list_resources(self, context: Context, params: PaginatedRequestParams | None) -> ListResourcesResult:
-        resources, rest = _page(await self._resources.listed(inbound_of(context).caller), params)
+        inbound = inbound_of(context)
+        resources, rest = _page(await self._resources.listed(inbound.caller, _options(context, inbound)), params)
         return ListResourcesResult(resources=resources, next_cursor=rest)
 
     async def list_templates(
@@ -92,11 +96,15 @@ class McpLibrary:
         return ListResourceTemplatesResult(resource_templates=templates, next_cursor=rest)
 
     async def read_resource(self, context: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
-        uri = str(params.uri)
+        uri, inbound = str(params.uri), inbound_of(context)
         try:
-            contents = await self._resources.read(inbound_of(context).caller, uri)
+            contents = await self._resources.read(inbound.caller, uri, _options(context, inbound))
         except UnknownResource:
             raise _not_found(context, uri) from None
+        except HermesError as error:
+            if inbound.by_status and isinstance(error, NotAuthenticated | InsufficientScope):
+                raise
+            raise MCPError(code=INTERNAL_ERROR, message=error_text(error), data=error.as_dict()) from None
         return ReadResourceResult(contents=list(contents))
 
     async def subscribe(self, context: Context, params: SubscribeRequestParams) -> EmptyResult:
@@ -130,6 +138,11 @@ def _shown(prompt: Prompt) -> PromptShown:
 
 def _page(items: Sequence[T], params: PaginatedRequestParams | None) -> tuple[list[T], str | None]:
     return page_of(items, params.cursor if params is not None else None)
+
+
+def _options(context: Context, inbound: Inbound) -> CallOptions:
+    client = client_name(context.params, None) or inbound.client
+    return CallOptions(transport=inbound.transport, request_id=inbound.request_id, client=client)
 
 
 def _not_found(context: Context, uri: str) -> MCPError:

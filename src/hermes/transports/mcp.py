@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from mcp.server.lowlevel import Server
@@ -68,7 +69,13 @@ class McpTransport:
         resources = resources or Resources()
         library = McpLibrary(prompts or Prompts(), resources)
         self._subscriptions = (
-            Subscriptions(notices, gateway.current, lambda inbound, uri: resources.reaches(inbound.caller, uri), tasks)
+            Subscriptions(
+                notices,
+                gateway.current,
+                # What a caller could read after asking for more is nothing to be told of before.
+                lambda caller, uri: resources.reaches(replace(caller, obtainable=None), uri),
+                tasks,
+            )
             if notices
             else None
         )

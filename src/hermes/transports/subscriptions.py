@@ -53,7 +53,7 @@ _LISTS: Final = (TOOLS, PROMPTS, RESOURCES)
 Refresh = Callable[[Caller], Awaitable[Caller]]
 """The caller as they are now; raises when they may not call any more."""
 
-Readable = Callable[[Inbound, str], bool]
+Readable = Callable[[Caller, str], bool]
 """Whether there may be a resource with this address for the caller."""
 
 
@@ -111,7 +111,9 @@ class Subscriptions:
         self._count[customer_id] += 1
         try:
             honoured = await self._honoured(context, inbound, params.notifications)
-            subscription = _Subscription(inbound, inbound.notify, honoured, meta, self._refresh, self._tasks)
+            subscription = _Subscription(
+                inbound, inbound.notify, honoured, meta, self._refresh, self._readable, self._tasks
+            )
             await self._serve(subscription, customer_id)
         finally:
             self._count[customer_id] -= 1
@@ -150,7 +152,7 @@ class Subscriptions:
             )
             if wanted
         }
-        if readable := [uri for uri in dict.fromkeys(uris) if self._readable(inbound, uri)]:
+        if readable := [uri for uri in dict.fromkeys(uris) if self._readable(inbound.caller, uri)]:
             honoured["resourceSubscriptions"] = readable
         if task_ids and self._tasks is not None and (known := await self._tasks.known(context, task_ids)):
             honoured["taskIds"] = known
@@ -167,6 +169,7 @@ class _Subscription:
         honoured: dict[str, Any],
         meta: dict[str, Any],
         refresh: Refresh,
+        readable: Readable,
         tasks: McpTasks | None,
     ) -> None:
         self._caller = inbound.caller
@@ -175,6 +178,7 @@ class _Subscription:
         self._honoured = honoured
         self._meta = meta
         self._refresh = refresh
+        self._readable = readable
         self._tasks = tasks
         flags = zip(_LISTS, ("toolsListChanged", "promptsListChanged", "resourcesListChanged"), strict=True)
         self._lists = frozenset(method for method, flag in flags if flag in honoured)
@@ -272,7 +276,8 @@ class _Subscription:
 
     async def _tell(self, method: str, name: str) -> None:
         if method == UPDATED:
-            await self._send(method, uri=name)
+            if self._readable(self._caller, name):
+                await self._send(method, uri=name)
         elif method != TASK:
             await self._send(method)
         elif self._tasks is not None and (task := await self._tasks.shown(self._caller, name)) is not None:

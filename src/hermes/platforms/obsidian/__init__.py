@@ -22,6 +22,7 @@ from hermes.platforms.base import (
     Platform,
     Redaction,
 )
+from hermes.platforms.documents import RecentDocuments
 from hermes.platforms.obsidian import edit
 from hermes.platforms.obsidian.api import Part, VaultApi
 from hermes.platforms.obsidian.note import decode
@@ -263,6 +264,14 @@ async def update_note(
 
     result = await api.change(path, change, create=create, etag=etag, dry_run=dry_run)
     return result.model_copy(update={"kept_frontmatter": kept[-1]}) if kept and not result.created else result
+
+
+@obsidian.document(
+    "obsidian", read="read_note", title="Note", description="A note of the vault.", media_type="text/markdown"
+)
+async def recent_notes(api: VaultApi, limit: Annotated[int, Field(ge=1, le=100)]) -> RecentDocuments:
+    """List the notes that were changed last, the latest first."""
+    return await api.recent(limit)
 
 
 @obsidian.tool(Effect.READ, rest="GET /sync")

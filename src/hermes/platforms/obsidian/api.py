@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import heapq
 from functools import partial
 from typing import Literal
 
 from hermes.errors import InvalidArguments
 from hermes.platforms.base import Account
+from hermes.platforms.documents import RecentDocument, RecentDocuments
 from hermes.platforms.obsidian import edit
 from hermes.platforms.obsidian.markdown import lines_of
 from hermes.platforms.obsidian.note import Note, decode
+from hermes.platforms.obsidian.paths import note_title
 from hermes.platforms.obsidian.results import (
     HeadingResult,
     LinkResult,
@@ -24,6 +27,7 @@ from hermes.platforms.obsidian.search import Page, Request, search
 from hermes.platforms.obsidian.sync import SyncStatus, sync_status
 from hermes.platforms.obsidian.vault import Change, Edit, StoredNote, etag_of
 from hermes.platforms.obsidian.vaults import OpenVault, Vaults
+from hermes.platforms.obsidian.walk import walk_notes
 
 Part = Literal["full", "body", "frontmatter", "heading", "block", "outline"]
 
@@ -75,6 +79,22 @@ class VaultApi:
         with index.lock:
             index.refresh(self._opened.vault)
             return search(index, request)
+
+    async def recent(self, limit: int) -> RecentDocuments:
+        """The notes that were changed last, the latest first. Raises NotFound if the vault is gone."""
+        return await self._vaults.run(self._opened, partial(self._recent, limit))
+
+    def _recent(self, limit: int) -> RecentDocuments:
+        found: list[tuple[int, str, int]] = []
+        with self._opened.vault.opened() as root:
+            walk_notes(root, lambda path, status: found.append((status.st_mtime_ns, path, status.st_size)))
+        latest = heapq.nlargest(limit, found)
+        return RecentDocuments(
+            documents=[
+                RecentDocument(path=path, title=note_title(path), mtime=at(mtime_ns), size=size)
+                for mtime_ns, path, size in latest
+            ]
+        )
 
     async def read(
         self, path: str, part: Part, heading: str | None, block: str | None, offset: int, max_chars: int
