@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 _BACKLOG = 2048
 _GRACE_SECONDS = 20
-_GC_THRESHOLDS = (50_000, 50, 50)
+_GC_THRESHOLDS = (10_000, 50, 50)
 _PR_SET_PDEATHSIG = 1
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

@@ -16,7 +16,8 @@ async def main(folder: str, holder: str) -> None:
     async with open_stores(settings, holder="server" if holder == "server" else "command") as stores:
         await stores.redis.set("written", "before")
         pid = stores.embedded.pid if stores.embedded else None
-        sys.stdout.write(json.dumps({"valkey": pid, "url": stores.redis_url}) + "\n")
+        said = {"valkey": pid, "url": stores.redis_url, "migrated": "alembic" in sys.modules}
+        sys.stdout.write(json.dumps(said) + "\n")
         sys.stdout.flush()
         await asyncio.to_thread(sys.stdin.readline)
 

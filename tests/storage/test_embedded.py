@@ -48,6 +48,15 @@ async def _answers(redis: Redis) -> None:
                 return
 
 
+async def test_the_migration_tool_is_loaded_only_where_there_is_something_to_migrate(
+    tmp_path: Path, start_child: Any
+) -> None:
+    for migrated in (True, False):
+        child = await start_child("holder.py", str(tmp_path), "server")
+        assert child.said["migrated"] is migrated
+        assert await child.end() == 0
+
+
 async def test_valkey_ends_when_hermes_is_killed_and_nothing_is_lost(
     tmp_path: Path, start_child: Any, valkey_ended: Ended
 ) -> None:

@@ -18,6 +18,7 @@ from hermes.settings import Settings, SettingsError
 from hermes.storage.data_folder import DataFolder, DataFolderError, DataFolderInUseError, Holder
 from hermes.storage.embedded import EmbeddedValkey, socket_url
 from hermes.storage.redis import Redis, connect_redis, refuse_eviction
+from hermes.storage.revisions import MigrationError, require_newest_schema
 from hermes.storage.sql import Database
 
 _WAIT_SECONDS: Final = 30.0
@@ -75,10 +76,17 @@ async def open_stores(
         stack.push_async_callback(redis.aclose)
         await refuse_eviction(redis)
         if embedded is not None:
-            from hermes.storage.migrate import migrate  # noqa: PLC0415  (slow to import, and few processes need it)
-
-            await migrate(database)
+            await _migrate_if_older(database)
         yield Stores(database, redis, redis_url, folder, embedded)
+
+
+async def _migrate_if_older(database: Database) -> None:
+    try:
+        await require_newest_schema(database)
+    except MigrationError:
+        from hermes.storage.migrate import migrate  # noqa: PLC0415  (slow and large, and few processes need it)
+
+        await migrate(database)
 
 
 async def _open_folder(folder: DataFolder, holder: Holder, stack: AsyncExitStack) -> tuple[EmbeddedValkey | None, str]:
