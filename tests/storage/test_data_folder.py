@@ -74,7 +74,7 @@ def test_a_lost_line_is_not_made_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", SECRETS)
 def test_with_servers_of_ones_own_a_missing_secret_is_named(name: str) -> None:
-    given = {each.upper(): "x" for each in SECRETS if each != name}
+    given = {each.upper(): "x" * 32 for each in SECRETS if each != name}
     given |= {"DATABASE_URL": "mysql+asyncmy://h/d", "REDIS_URL": "redis://h"}
     with pytest.raises(SettingsError, match=f"^{name.upper()} is missing .example: {name.upper()}="):
         ensure_secrets(load_settings(given, env_file=None), None)
