@@ -146,7 +146,7 @@ class QuotaExceeded(HermesError):
 
 
 class RateLimited(HermesError):
-    """Too fast. `limited_by`: `plan` (ours) or the platform's id; always has `retry_after` when it is known."""
+    """Too fast. `limited_by`: `plan` or `address` (ours), or the platform's id; has `retry_after` when it is known."""
 
     code = "rate_limited"
     status = 429

@@ -97,6 +97,10 @@ REFUSED = {
         {"redirect_uris": [CALLBACK], "jwks": {"keys": [{"kty": "oct", "k": "c2VjcmV0c2VjcmV0c2VjcmV0"}]}},
         "invalid_client_metadata",
     ),
+    "a deep key": (
+        {"redirect_uris": [CALLBACK], "jwks": {"keys": [{**KEY, "kid": [[[[["x"]]]]]}]}},
+        "invalid_client_metadata",
+    ),
     "keys twice": (
         {"redirect_uris": [CALLBACK], "jwks": {"keys": [KEY]}, "jwks_uri": "https://client.example/keys"},
         "invalid_client_metadata",
@@ -111,6 +115,14 @@ async def test_a_registration_that_does_not_fit(one: Replica, members: dict[str,
     assert (answer.status_code, answer.json()["error"]) == (400, error), answer.text
     for value in members.get("redirect_uris", []):
         assert str(value) not in answer.json()["error_description"] or value == 7
+
+
+async def test_what_is_not_needed_of_a_key_is_not_kept(one: Replica) -> None:
+    deep: Any = "x"
+    for _ in range(500):
+        deep = [deep]
+    keys = {"keys": [{**KEY, "kid": "one", "x5c": deep, "ext": True}], "more": deep}
+    assert (await one.register(jwks=keys))["jwks"] == {"keys": [{**KEY, "kid": "one"}]}
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{", b'"x"', b"[" * 5000, b'{"redirect_uris": "https://a/"}'])

@@ -7,6 +7,7 @@ how the client proves itself is refused.
 from __future__ import annotations
 
 import unicodedata
+from contextlib import suppress
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
@@ -29,6 +30,8 @@ UNNAMED: Final = "A program without a name"
 _LONGEST_NAME: Final = 100
 _LONGEST_URL: Final = 2048
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+_KEY_MEMBERS: Final = frozenset({"kty", "crv", "x", "y", "n", "e", "d", "k", "kid", "use", "alg"})
+"""Of RFC 7518, 6, and RFC 7517, 4; `d` and `k` are kept only to be noticed."""
 _KNOWN_GRANTS: Final = ("authorization_code", "refresh_token", "client_credentials")
 
 
@@ -55,21 +58,20 @@ def https_or_nothing(url: Any) -> str | None:
 
 
 def check_keys(jwks: Any) -> Any:
-    """A JWK set of public keys.
+    """A JWK set of public keys, with the members by which signatures are checked and no others.
 
     Raises:
         ValueError: it is something else.
     """
     if jwks is None:
         return None
-    try:
-        keys = KeySet.import_key_set(jwks).keys
-        fit = 0 < len(keys) <= 10 and all(key.key_type != "oct" and not key.is_private for key in keys)
-    except (JoseError, ValueError, TypeError, KeyError, AttributeError):
-        fit = False
-    if not fit:
-        raise ValueError("must be a JWK set of one to ten public keys")
-    return jwks
+    with suppress(JoseError, ValueError, TypeError, KeyError, AttributeError):
+        kept = [{name: key[name] for name in _KEY_MEMBERS & key.keys()} for key in jwks["keys"]]
+        keys = KeySet.import_key_set({"keys": kept}).keys
+        plain = all(isinstance(value, str) for key in kept for value in key.values())
+        if plain and 0 < len(keys) <= 10 and all(key.key_type != "oct" and not key.is_private for key in keys):
+            return {"keys": kept}
+    raise ValueError("must be a JWK set of one to ten public keys")
 
 
 def _known_grants(grants: Any) -> Any:

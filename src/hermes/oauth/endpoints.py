@@ -24,6 +24,8 @@ _MOST_MEMBERS: Final = 40
 
 REGISTRATIONS: Final = Rate("oauth.register", 60, 600)
 """Clients that may register from one address."""
+HEADLESS: Final = Rate("oauth.headless", 120, 60)
+"""Tokens that a client may ask for by itself; each lasts an hour."""
 
 
 def read_form(body: bytes, authorization: str | None, address: str) -> TokenForm:
@@ -104,6 +106,7 @@ class Endpoints:
     async def _give(self, grant_type: str, client: Client, form: TokenForm) -> TokenAnswer:
         members = form.members
         if grant_type == "client_credentials":
+            await self._rates.take(HEADLESS, client.id)
             return await self._headless.give(client, members.get("scope", ""), form.resources)
         if grant_type not in ("authorization_code", "refresh_token"):
             raise OAuthError("unsupported_grant_type", "grant_type must be one of those in the metadata.")

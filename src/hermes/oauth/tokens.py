@@ -11,12 +11,12 @@ import hmac
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from hermes.crypto import Keyring
+from hermes.crypto import Keyring, Undecryptable
 from hermes.identity.caller import Grants
 from hermes.oauth.clients import Client
 from hermes.oauth.errors import OAuthError
@@ -33,12 +33,6 @@ GRACE: Final = timedelta(seconds=30)
 clients refresh in several processes at once."""
 
 _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
-
-
-class _Rotated(NamedTuple):
-    """The refresh token that follows, or none when the old one was used too long ago."""
-
-    successor: str | None
 
 
 class OAuthTokens:
@@ -193,7 +187,10 @@ class OAuthTokens:
             return successor
         if row.sealed_successor is None or row.used_at < now - GRACE:
             return None
-        return self._keyring.open(row.sealed_successor, _sealed_name(name)).decode()
+        try:
+            return self._keyring.open(row.sealed_successor, _sealed_name(name)).decode()
+        except Undecryptable:  # its key was taken away just now, which is nobody's theft
+            raise _unknown("refresh token") from None
 
 
 async def _lock_authorization(session: AsyncSession, customer_id: str, authorization_id: str) -> None:

@@ -60,7 +60,7 @@ class Rates:
             return
         stats = await self._limiter.get_window_stats(item, rate.name, who)
         raise RateLimited(
-            "Too many requests of this kind came from your address; wait a little before the next.",
+            "There were too many requests of this kind; wait a little before the next.",
             retry_after=max(1.0, round(stats.reset_time - time.time(), 1)),
             limited_by="address",
         )
