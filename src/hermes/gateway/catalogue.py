@@ -25,7 +25,11 @@ class CatalogueResources:
         self._catalog = catalog
         self._public_url = public_url
 
-    async def resources(self, caller: Caller, _options: CallOptions) -> Sequence[Resource]:
+    async def resources(
+        self,
+        caller: Caller,
+        options: CallOptions,  # noqa: ARG002  (the protocol)
+    ) -> Sequence[Resource]:
         """The platforms' pages."""
         return [
             Resource(
@@ -38,7 +42,7 @@ class CatalogueResources:
             if _sees(caller, platform)
         ]
 
-    def templates(self, _caller: Caller) -> Sequence[ResourceTemplate]:
+    def templates(self, caller: Caller) -> Sequence[ResourceTemplate]:  # noqa: ARG002  (the protocol)
         """None: all of them are listed."""
         return ()
 
@@ -47,7 +51,12 @@ class CatalogueResources:
         platform = self._catalog.platforms.get(uri.removeprefix(PREFIX)) if uri.startswith(PREFIX) else None
         return platform is not None and _sees(caller, platform)
 
-    async def read(self, caller: Caller, uri: str, _options: CallOptions) -> Sequence[TextResourceContents]:
+    async def read(
+        self,
+        caller: Caller,
+        uri: str,
+        options: CallOptions,  # noqa: ARG002  (the protocol)
+    ) -> Sequence[TextResourceContents]:
         """The page.
 
         Raises:
