@@ -15,6 +15,7 @@ from hermes.connections import rotation
 from hermes.connections.key_check import sealed_by
 from hermes.connections.rotation import Report
 from hermes.crypto import Keyring, generate_key, parse_key
+from hermes.identity.factor_rotation import FactorReport, reseal_second_factors
 
 app = typer.Typer(no_args_is_help=True, help="Make, rotate and check the keys that credentials are encrypted with.")
 
@@ -34,30 +35,38 @@ def rotate(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Re-encrypt every credential with the current key, while the server serves. Can be stopped and started again.
+    """Re-encrypt credentials and second factors with the current key, while the server serves. Can be started again.
 
     First give every server the new key in CREDENTIAL_ENCRYPTION_KEYS_OLD, so that all can read what it encrypts. Then
     make it CREDENTIAL_ENCRYPTION_KEY, with the former one in CREDENTIAL_ENCRYPTION_KEYS_OLD, and rotate. A day after
     that the former one can go.
     """
 
+    factors = FactorReport()
+
     async def work(house: House, progress: rotation.Progress) -> Report:
+        nonlocal factors
+        factors = await reseal_second_factors(house.stores.database, house.keyring, dry_run=dry_run)
         return await rotation.rotate(
             house.stores.database, house.stores.redis, house.keyring, progress, dry_run=dry_run
         )
 
     report, key_ids = _with_progress("Checking" if dry_run else "Re-encrypting", work, as_json)
     if as_json:
-        print_json({"dry_run": dry_run, "key_id": key_ids[0], **_members(report)})
+        print_json({"dry_run": dry_run, "key_id": key_ids[0], **_members(report), "second_factors": asdict(factors)})
     else:
         verb = "would be re-encrypted" if dry_run else "re-encrypted"
         typer.echo(f"{report.done} of {report.total} credentials {verb} with the key {key_ids[0]}.")
+        if factors.done:
+            typer.echo(f"{factors.done} second factors {verb}.")
+        if factors.unreadable:
+            typer.echo(f"Second factors that do not open: {', '.join(factors.unreadable)}.")
         if report.remaining:
             typer.echo(f"{report.remaining} were changed again and again meanwhile; run it once more.")
         if report.complete and not dry_run and len(key_ids) > 1:
             typer.echo("Nothing stored needs the old keys any more; take them out of the settings in 24 hours.")
         _print_unreadable(report)
-    if not report.complete:
+    if not report.complete or factors.unreadable:
         raise typer.Exit(1)
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 import pyotp
 import segno
+from pyotp.totp import TOTP
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -143,7 +144,7 @@ class SecondFactors:
         return row if row is not None and row.confirmed_at is not None else None
 
     async def _take_code(self, customer_id: str, session: AsyncSession, row: SecondFactor, code: str) -> bool:
-        totp, given = pyotp.TOTP(self._secret(row), interval=_STEP), "".join(code.split()).encode("utf-8", "replace")
+        totp, given = TOTP(self._secret(row), interval=_STEP), "".join(code.split()).encode("utf-8", "replace")
         now = int(self._now())
         for offset in _NEAR:
             if hmac.compare_digest(totp.at(now, counter_offset=offset).encode(), given):
@@ -173,7 +174,7 @@ def factor_name(customer_id: str) -> str:
 
 
 def _enrolment(secret: str, email: str) -> Enrolment:
-    uri = pyotp.TOTP(secret, interval=_STEP).provisioning_uri(name=email, issuer_name=ISSUER)
+    uri = TOTP(secret, interval=_STEP).provisioning_uri(name=email, issuer_name=ISSUER)
     return Enrolment(secret, segno.make(uri, error="m", micro=False).svg_data_uri(scale=5, border=4, light="#fff"))
 
 
