@@ -120,6 +120,29 @@ async def test_a_client_that_leaves_cancels_only_in_the_modern_era(house: Any, v
         assert outcome == ["cancelled" if cancels else "finished"]
 
 
+async def test_a_call_of_a_session_is_cancelled_by_notification(house: Any) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def slow(_arguments: dict[str, Any], _options: Any) -> dict[str, Any]:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        return {}
+
+    house.gateway.on["toy_send_message"] = slow
+    async with house:
+        client = await house.client(await house.open_mcp(mcp_legacy_sessions=True), "legacy")
+        calling = asyncio.create_task(client.call_tool("toy_send_message", {"text": "x"}))
+        await asyncio.wait_for(begun.wait(), 10)
+        # The official client sends notifications/cancelled for a request that its caller gives up.
+        calling.cancel()
+        await asyncio.wait({calling})
+        await asyncio.wait_for(ended.wait(), 10)
+        assert (await client.call_tool("toy_get_me", {})).structured_content == {"said": "me"}
+
+
 async def test_a_session_is_its_own_callers(house: Any) -> None:
     async with house:
         base = await house.open_mcp(mcp_legacy_sessions=True)
