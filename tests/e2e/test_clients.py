@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -124,3 +125,14 @@ def test_printed_first_call(shared_hermes: Any) -> None:
     sent = json.loads(ran.stdout)
     assert sent["text"] == "Hello from hermes"
     assert sent["chat"]["id"] == 987654321
+
+
+def test_printed_command_for_a_client(shared_hermes: Any) -> None:
+    """It works in any folder, and says where this server is."""
+    command = re.search(r"An MCP client:  (.*)", "".join(shared_hermes.output))
+    assert command is not None
+    ran = subprocess.run(
+        ["/bin/sh", "-c", command[1]], capture_output=True, text=True, timeout=60, check=False, cwd="/"
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert f"{shared_hermes.url}/mcp" in ran.stdout

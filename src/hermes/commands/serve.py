@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -122,12 +123,20 @@ async def _greet(house: House) -> None:
             f"  curl -s {origin}/api/telegram/message -H \"x-api-key: {shown}\" -H 'content-type: application/json' \\",
             '    -d \'{"chat_id": "987654321", "text": "Hello from hermes"}\'',
             "",
-            "An MCP client:  hermes client-config claude-code",
+            f"An MCP client:  PUBLIC_URL={origin} {_program()} client-config claude-code",
         ]
     else:
         lines += _live_greeting(settings, terminal=terminal)
     typer.echo("\n".join(lines) + "\n")
     sys.stdout.flush()
+
+
+def _program() -> str:
+    """This program, as it can be called from any folder."""
+    called = Path(sys.argv[0])
+    if called.name != "hermes":
+        return f"{sys.executable} -m hermes"
+    return "hermes" if shutil.which("hermes") == str(called) else str(called.absolute())
 
 
 def _shown_password(demo: Demo, *, terminal: bool) -> str:
