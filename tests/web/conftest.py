@@ -1,4 +1,4 @@
-"""The whole gateway on a socket, and a real browser to look at its pages with."""
+"""The whole gateway on a socket, in two processes that take turns, and a real browser to look at its pages with."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import count
+from itertools import count, cycle
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -22,7 +22,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from harness.serving import loopback_socket, serving
-from hermes.app import House, open_house
+from hermes.app import House, build_house, open_house
 from hermes.asgi import App
 from hermes.identity.caller import Caller
 from hermes.oauth.client_details import ClientDetails
@@ -124,9 +124,17 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
         RunningSandbox(sandbox.app) as running,
         open_house(settings, holder="server", sandbox=running.origin) as house,
     ):
-        app = App(house)
-        async with app.run(), serving(app.asgi, sock), assistant() as (callback, answers):
+        other = build_house(house.settings, house.stores, house.catalog)
+        first, second = App(house), App(other)
+        turns = cycle((first.asgi, second.asgi))
+
+        async def in_turn(scope: Any, receive: Any, send: Any) -> None:
+            """Have every request answered by another process than the one before."""
+            await next(turns)(scope, receive, send)
+
+        async with first.run(), second.run(), serving(in_turn, sock), assistant() as (callback, answers):
             yield Site(house, origin, sandbox, callback, answers)
+        await other.close()
 
 
 @asynccontextmanager

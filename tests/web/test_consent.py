@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 from playwright.async_api import Page, expect
+from pydantic import SecretStr
 
 from web.conftest import TOKEN
 
@@ -227,6 +228,17 @@ async def test_a_request_that_must_not_be_seen_is_answered_without_a_page(
         asked = await http.get(site.authorize(client, prompt=prompt))
     assert parse_qs(urlsplit(nobody.headers["location"]).query)["error"] == [error]
     assert parse_qs(urlsplit(asked.headers["location"]).query)["error"] == ["consent_required"]
+
+
+async def test_an_assistant_may_want_the_person_to_sign_in_anew(site: Any, look: Any) -> None:
+    await site.house.customers.create("anew@example.com", password=SecretStr("a long enough passphrase"))
+    page = await look.page(await site.someone())
+    await page.goto(site.authorize(await site.client(), prompt="login"))
+    await page.get_by_label("E-mail address").fill("anew@example.com")
+    await page.get_by_label("Password").fill("a long enough passphrase")
+    await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_role("button", name="Agree").click()
+    assert "code" in await answer_at_the_assistant(page, site)
 
 
 async def test_an_answer_to_another_request_or_from_another_session_is_refused(site: Any, look: Any) -> None:

@@ -25,7 +25,7 @@ from hermes.oauth.authorize import AuthorizationRequest
 from hermes.oauth.errors import AuthorizeError, AuthorizeRefused
 from hermes.platforms.catalog import AnyPlatform, Catalog
 from hermes.web.base import WebBase
-from hermes.web.forms import to_login
+from hermes.web.forms import login_first, to_login
 from hermes.web.visitors import Person, Visitor
 
 PATH: Final = "/oauth/authorize"
@@ -79,10 +79,12 @@ class ConsentPages:
         if isinstance(asked, Response):
             return asked
         silent = "none" in asked.prompt
+        if "login" in asked.prompt:
+            return login_first(f"{PATH}?{urlencode(_without_login(asked))}", again="1")
         if visitor.person is None:
             return _to(self._authorizations.deny(asked, "login_required")) if silent else to_login(request)
         customer_id = visitor.person.customer_id
-        known = None if "login" in asked.prompt else await self._authorizations.remembered(customer_id, asked)
+        known = await self._authorizations.remembered(customer_id, asked)
         if known is not None:
             return _to(await self._authorizations.approve(customer_id, asked, known))
         if silent:
@@ -186,6 +188,12 @@ def _to(location: str) -> Response:
 def _purpose(asked: AuthorizationRequest) -> str:
     """Of the form: this very request, so that an answer to one is none to another."""
     return f"consent:{urlencode(asked.parameters)}"
+
+
+def _without_login(asked: AuthorizationRequest) -> list[tuple[str, str]]:
+    """The request's parameters once the person has signed in anew, as `prompt` wanted."""
+    rest = " ".join(sorted(asked.prompt - {"login"}))
+    return [(name, rest if name == "prompt" else value) for name, value in asked.parameters]
 
 
 def _choice(

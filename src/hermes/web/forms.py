@@ -72,8 +72,12 @@ def safe_return_to(value: str | None, default: str = "/") -> str:
 
 def to_login(request: Request) -> RedirectResponse:
     """Have the person sign in, and then come back to what they asked for."""
-    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    return RedirectResponse(f"/login?{urlencode({'return_to': here})}", 303)
+    return login_first(request.url.path + (f"?{request.url.query}" if request.url.query else ""))
+
+
+def login_first(return_to: str, **more: str) -> RedirectResponse:
+    """The login page, and from there to a path of ours; `again="1"` shows it to a person who is signed in, too."""
+    return RedirectResponse(f"/login?{urlencode({'return_to': return_to, **more})}", 303)
 
 
 async def _fields(request: Request) -> FormFields:

@@ -32,7 +32,7 @@ class SignInPages(PeoplePages):
     async def _show(self, request: Request) -> Response:
         visitor = await self.base.visitors.of(request)
         return_to = safe_return_to(request.query_params.get("return_to"), HOME)
-        if visitor.person is not None:
+        if visitor.person is not None and "again" not in request.query_params:
             return RedirectResponse(return_to, 303)
         return self._page(visitor, return_to)
 
