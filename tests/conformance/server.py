@@ -15,6 +15,7 @@ from typing import Any
 from unittest.mock import patch
 
 import uvicorn
+from pydantic import SecretStr
 
 from conformance.fixtures import Bench, NothingSecret, platforms
 from conformance.library import PROMPTS, Shelf
@@ -26,6 +27,8 @@ from hermes.gateway.resources import Resources
 from hermes.platforms.base import Account
 from hermes.platforms.catalog import Catalog
 from hermes.settings import load_settings, local_url
+
+EMAIL, PASSWORD = "conformance@example.com", "correct horse battery staple"
 
 
 class Inject:
@@ -44,8 +47,8 @@ class Inject:
 
 
 async def customer_of(house: House) -> str:
-    """A customer with both fixture accounts linked; returns the API key."""
-    created = await house.customers.create("conformance@example.com", plan="enterprise")
+    """A customer with both fixture accounts linked, who can sign in; returns the API key."""
+    created = await house.customers.create(EMAIL, plan="enterprise", password=SecretStr(PASSWORD))
     for platform in ("test", "jobs"):
         secret = NothingSecret.model_validate({"token": "t"}).to_json()
         await house.credentials.put(created.row.id, platform, "default", secret, Account(id=platform))
@@ -69,7 +72,9 @@ async def main(folder: str, *options: str) -> None:
             app = App(replace(house, prompts=prompts, resources=resources))
             served = Inject(app.asgi, await customer_of(house))
             config = uvicorn.Config(served, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1)
-            print(json.dumps({"mcp": f"{local_url(port)}/mcp"}), flush=True)  # noqa: T201
+            origin = local_url(port)
+            about = {"mcp": f"{origin}/mcp", "issuer": origin, "email": EMAIL, "password": PASSWORD}
+            print(json.dumps(about), flush=True)  # noqa: T201
             async with app.run():
                 await uvicorn.Server(config).serve(sockets=[listening])
 

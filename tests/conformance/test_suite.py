@@ -40,7 +40,7 @@ def hold(outcome: Any, run: str) -> None:
 
 def test_2026_07_28(suite: Any, stateless: str) -> None:
     scored = suite.scored("2026-07-28")
-    outcome = suite.run("server", stateless, "--requirements", "2026-07-28")
+    outcome = suite.run(stateless, "--requirements", "2026-07-28")
     hold(outcome, "2026-07-28")
     assert len(scored) == 37
     assert scored | TASKS <= outcome.ran
@@ -51,7 +51,7 @@ def test_2026_07_28(suite: Any, stateless: str) -> None:
 
 def test_2025_11_25_in_sessions(suite: Any, sessions: str) -> None:
     scored = suite.scored("2025-11-25")
-    outcome = suite.run("server", sessions, "--requirements", "2025-11-25")
+    outcome = suite.run(sessions, "--requirements", "2025-11-25")
     hold(outcome, "2025-11-25, sessions")
     assert len(scored) == 30
     assert scored <= outcome.ran
@@ -60,18 +60,18 @@ def test_2025_11_25_in_sessions(suite: Any, sessions: str) -> None:
 
 
 def test_2025_11_25_without_sessions(suite: Any, stateless: str) -> None:
-    outcome = suite.run("server", stateless, "--requirements", "2025-11-25")
+    outcome = suite.run(stateless, "--requirements", "2025-11-25")
     hold(outcome, "2025-11-25, stateless")
     assert suite.scored("2025-11-25") <= outcome.ran
 
 
 @pytest.mark.parametrize("version", ["2025-06-18", "2025-03-26"])
 def test_older_versions_in_sessions(suite: Any, sessions: str, version: str) -> None:
-    outcome = suite.run("server", sessions, "--suite", "all", "--spec-version", version)
+    outcome = suite.run(sessions, "--suite", "all", "--spec-version", version)
     hold(outcome, f"{version}, sessions")
     assert outcome.checks > 0
     assert outcome.status == 0
 
 
 def test_2025_06_18_without_sessions(suite: Any, stateless: str) -> None:
-    hold(suite.run("server", stateless, "--suite", "all", "--spec-version", "2025-06-18"), "2025-06-18, stateless")
+    hold(suite.run(stateless, "--suite", "all", "--spec-version", "2025-06-18"), "2025-06-18, stateless")
