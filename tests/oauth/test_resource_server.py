@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -170,3 +171,25 @@ async def test_the_token_goes_no_further(gateway: Gateway, vendor: Vendor) -> No
         assert token not in request
         assert token.removeprefix("sq_at_") not in request
         assert "sq_at_" not in request
+
+
+async def test_an_assistant_whose_access_ends_hears_no_more(one: Replica, other: Replica, ada: Any) -> None:
+    token = await token_of(one, ada)
+    body, headers = call(MODERN, "x")
+    params = {"notifications": {"toolsListChanged": True}, "_meta": body["params"]["_meta"]}
+    del headers["mcp-name"]
+    headers["mcp-method"] = "subscriptions/listen"
+    message = body | {"method": "subscriptions/listen", "params": params}
+    listening = asyncio.create_task(post(one, token, (message, headers)))
+    async with asyncio.timeout(10):
+        while not one.house.notices._listening:  # noqa: ASYNC110  (nothing tells when it is open)
+            await asyncio.sleep(0.01)
+    mine = {"x-api-key": ada.key.secret}
+    [assistant] = (await other.http.get("/api/assistants", headers=mine)).json()["assistants"]
+    gone = await other.http.delete(f"/api/assistants/{assistant['id']}", headers=mine)
+    assert gone.status_code == 204
+    async with asyncio.timeout(5):
+        answer = await listening
+    assert '"resultType":"complete"' in answer.text
+    assert "list_changed" not in answer.text
+    assert (await post(one, token, (message, headers))).status_code == 401

@@ -11,6 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
 import orjson
@@ -98,10 +99,13 @@ class Subscriptions:
             MCPError: -32600, the client takes no stream; -32602, it names too much; -32021, it names tasks without
                 knowing them.
             RateLimited: the customer has too many open.
+            NotAuthenticated, Suspended: the caller may not call any more.
         """
         inbound = inbound_of(context)
         if inbound.notify is None:
             raise MCPError(code=INVALID_REQUEST, message="Accept must list text/event-stream")
+        # A process may remember a caller for five seconds; what stays open begins with what is true now.
+        inbound = replace(inbound, caller=await self._refresh(inbound.caller))
         customer_id = inbound.caller.customer_id
         if self._count[customer_id] >= self._per_customer:
             raise RateLimited(
@@ -215,7 +219,7 @@ class _Subscription:
     async def run(self, check_seconds: float) -> None:
         """Acknowledge, then tell what changes, until `end` or until the caller may not call any more."""
         clock = asyncio.get_running_loop().time
-        look_at = clock() + check_seconds
+        look_at = clock() + min(RECHECK_SECONDS, check_seconds)
         await self._send("notifications/subscriptions/acknowledged", notifications=self._honoured)
         while not self._ended:
             await self._woken(look_at - clock())
