@@ -102,7 +102,8 @@ class Subscriptions:
             NotAuthenticated, Suspended: the caller may not call any more.
         """
         inbound = inbound_of(context)
-        if inbound.notify is None:
+        notify = inbound.notify
+        if notify is None:
             raise MCPError(code=INVALID_REQUEST, message="Accept must list text/event-stream")
         # A process may remember a caller for five seconds; what stays open begins with what is true now.
         inbound = replace(inbound, caller=await self._refresh(inbound.caller))
@@ -115,9 +116,7 @@ class Subscriptions:
         self._count[customer_id] += 1
         try:
             honoured = await self._honoured(context, inbound, params.notifications)
-            subscription = _Subscription(
-                inbound, inbound.notify, honoured, meta, self._refresh, self._readable, self._tasks
-            )
+            subscription = _Subscription(inbound, notify, honoured, meta, self._refresh, self._readable, self._tasks)
             await self._serve(subscription, customer_id)
         finally:
             self._count[customer_id] -= 1
