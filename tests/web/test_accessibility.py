@@ -65,11 +65,34 @@ async def account(site: Any) -> tuple[str, Someone]:
     return f"{site.origin}/account", await site.someone()
 
 
+async def small_form(site: Any) -> tuple[str, Someone]:
+    return f"{site.origin}/account/password", await site.someone()
+
+
+async def second_factor(site: Any) -> tuple[str, Someone]:
+    someone = await site.someone()
+    await site.house.people.factors.start(someone.id, "ada@example.com")
+    return f"{site.origin}/account/second-factor/confirm", someone
+
+
 async def reset(site: Any) -> tuple[str, None]:
     return f"{site.origin}/reset-password", None
 
 
-PAGES = (consent, consent_of_a_program, login, reset, account, connect, connect_email, overview, stranger, nowhere)
+PAGES = (
+    consent,
+    consent_of_a_program,
+    login,
+    reset,
+    account,
+    small_form,
+    second_factor,
+    connect,
+    connect_email,
+    overview,
+    stranger,
+    nowhere,
+)
 SCORED = (consent, login, connect)
 
 

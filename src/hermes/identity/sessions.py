@@ -18,7 +18,7 @@ from joserfc.jwk import OctKey
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from hermes.errors import NotAuthenticated, NotFound, NotGranted
+from hermes.errors import NotAuthenticated, NotFound, NotGranted, Suspended
 from hermes.identity.actions import ActionAudit, audit_action
 from hermes.identity.caller import Caller, Grants, Via
 from hermes.identity.changes import CustomerChanges
@@ -157,14 +157,11 @@ class Sessions:
         return caller
 
     async def of_browser(self, token: str) -> Caller | None:
-        """The same for a page, which an ended session does not keep anybody from.
-
-        Raises:
-            Suspended: the customer is suspended.
-        """
+        """The same for a page, where nobody is signed in with a session that does not count any more. A suspended
+        customer is told so when they sign in, and may sign in as somebody else."""
         try:
             return await self.verify(token)
-        except NotAuthenticated:
+        except (NotAuthenticated, Suspended):
             return None
 
     async def end(self, customer_id: str, session_id: str, *, by: Caller) -> None:

@@ -16,6 +16,7 @@ from hermes.errors import HermesError
 from hermes.identity.people import People
 from hermes.oauth.assistants import Assistants
 from hermes.web.base import WebBase
+from hermes.web.browser_names import browser_name
 from hermes.web.forms import FormFields
 from hermes.web.people import PeoplePages, page_status, problems
 from hermes.web.sign_in import HOME
@@ -150,6 +151,7 @@ class AccountPages(PersonalPages):
             visitor,
             "account.html.jinja",
             purpose=ACCOUNT,
+            browser_name=browser_name,
             notice=_NOTICES.get(request.query_params.get("done", "")),
             factor=await self.people.factors.state(customer_id),
             provider=self.people.provider.name if self.people.provider.enabled else None,

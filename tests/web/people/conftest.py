@@ -93,7 +93,9 @@ class Town:
     async def browser(self, address: str = "203.0.113.7", app: Any = None) -> Browser:
         transport = httpx2.ASGITransport(app=app or self.app, client=(address, 4711))
         http = httpx2.AsyncClient(
-            transport=transport, base_url=ORIGIN, headers={"accept": "text/html", "user-agent": f"Firefox at {address}"}
+            transport=transport,
+            base_url=ORIGIN,
+            headers={"accept": "text/html", "user-agent": f"Firefox/145 (Linux) at {address}"},
         )
         return Browser(await self.stack.enter_async_context(http))
 

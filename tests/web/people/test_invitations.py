@@ -15,8 +15,7 @@ from typer.testing import CliRunner
 from hermes.commands import customers
 from hermes.identity.caller import OPERATOR
 from hermes.identity.sign_up import Invitation
-
-from .conftest import ORIGIN, PASSWORD, Town, link_in
+from web.people.conftest import ORIGIN, PASSWORD, Town, link_in
 
 pytestmark = pytest.mark.storage
 

@@ -9,8 +9,7 @@ import pytest
 from sqlalchemy import select, update
 
 from hermes.identity.models import MailedToken
-
-from .conftest import PASSWORD, Town, link_in
+from web.people.conftest import PASSWORD, Town, link_in
 
 pytestmark = pytest.mark.storage
 

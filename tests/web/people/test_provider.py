@@ -16,10 +16,9 @@ from joserfc.jwk import ECKey, OctKey, RSAKey
 from sqlalchemy import update
 
 from hermes.identity.models import Customer
-
-from .conftest import PASSWORD, Browser, Town
-from .provider import CLIENT_ID, CLIENT_SECRET, Provider, running
-from .test_account import add_app
+from web.people.conftest import PASSWORD, Browser, Town
+from web.people.provider import CLIENT_ID, CLIENT_SECRET, Provider, running
+from web.people.test_account import add_app
 
 pytestmark = pytest.mark.storage
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from web.people.conftest import Town
+
 from . import test_account, test_mailed_links, test_sign_in
-from .conftest import Town
 
 pytestmark = pytest.mark.storage
 

@@ -11,8 +11,7 @@ from sqlalchemy import update
 from hermes.identity import passwords
 from hermes.identity.browsers import Browser as Stranger
 from hermes.identity.models import Customer
-
-from .conftest import ORIGIN, PASSWORD, Town
+from web.people.conftest import ORIGIN, PASSWORD, Town
 
 pytestmark = pytest.mark.storage
 
@@ -181,3 +180,17 @@ async def test_without_a_provider_there_is_no_other_way(town: Town) -> None:
     browser = await town.browser()
     assert "/login/provider" not in (await browser.open("/login")).text
     assert (await browser.open("/login/provider")).status_code == 409
+
+
+async def test_who_is_suspended_while_signed_in_can_sign_in_as_somebody_else(town: Town) -> None:
+    customer_id = await town.customer()
+    await town.customer("bob@example.com", "the password of bob")
+    browser = await town.browser()
+    await browser.sign_in("ada@example.com")
+    await town.house.customers.suspend(customer_id)
+    _, other_app = town.replica()
+    browser.http._transport = (await town.browser(app=other_app)).http._transport
+    assert (await browser.http.get("/api/me")).status_code == 403
+    assert (await browser.open("/account")).headers["location"] == "/login?return_to=/account"
+    assert (await browser.sign_in("bob@example.com", "the password of bob")).status_code == 303
+    assert (await browser.http.get("/api/me")).json()["email"] == "bob@example.com"
