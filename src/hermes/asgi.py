@@ -81,7 +81,7 @@ class App:
         json_routes.router.routes.extend(
             [*rest.routes(), *descriptions.routes(), *_health(house).routes(), *webhook.routes()]
         )
-        web = build_base(settings, house.keyring, house.sessions.of_browser)
+        web = build_base(settings, house.keyring, house.sessions.of_browser, house.callers.refresh)
         json_routes.router.routes.extend([*web.routes(), *_page_routes(house, web)])
         rooms = ErrorPages(BodyLimit(json_routes), web.pages)
         self.asgi: ASGIApp = RequestLog(FrontDoor([*self._mcp.routes(), *self._sse.routes()], rooms))

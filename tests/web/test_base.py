@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hermes.crypto import Keyring
-from hermes.errors import Internal
+from hermes.errors import Internal, NotAuthenticated
 from hermes.identity.caller import Caller, Grants, Via
 from hermes.identity.csrf import CsrfTokens
 from hermes.settings import Settings
@@ -38,6 +38,12 @@ async def verify(token: str) -> Caller | None:
     return Caller(
         "customer", name, Via.SESSION, f"sid-{name}", Grants.everything(), "free", email=f"{name}@example.com"
     )
+
+
+async def refresh(caller: Caller) -> Caller:
+    if caller.customer_id == "late":
+        raise NotAuthenticated("This session has ended.")
+    return caller
 
 
 def toy_pages(base: WebBase) -> FastAPI:
@@ -67,7 +73,7 @@ def toy_pages(base: WebBase) -> FastAPI:
 
 @pytest.fixture
 async def web() -> AsyncIterator[httpx2.AsyncClient]:
-    base = build_base(Settings(public_url=ORIGIN), KEYRING, verify)
+    base = build_base(Settings(public_url=ORIGIN), KEYRING, verify, refresh)
     app = ErrorPages(BodyLimit(toy_pages(base)), base.pages)
     async with httpx2.AsyncClient(
         transport=httpx2.ASGITransport(app=app, raise_app_exceptions=False), base_url=ORIGIN, headers=BROWSER
@@ -127,6 +133,14 @@ async def test_our_own_form_is_taken(web: httpx2.AsyncClient) -> None:
     body = urlencode({"csrf_token": await token(web), "word": ["ä", "b"]}, doseq=True)
     answer = await post(web, body)
     assert (answer.status_code, answer.json()) == (200, ["ä", "b"])
+
+
+async def test_a_session_that_has_just_ended_changes_nothing(web: httpx2.AsyncClient) -> None:
+    cookie = "session=jwt-late"
+    page = await web.get("/toy", headers={"cookie": cookie})
+    assert "late@example.com" in page.text
+    form = urlencode({"csrf_token": page.headers["x-token"], "word": "a"})
+    assert (await post(web, form, cookie=cookie)).status_code == 403
 
 
 @pytest.mark.parametrize(

@@ -31,11 +31,16 @@ class WebBase:
         return self.static.routes()
 
 
-def build_base(settings: Settings, keyring: Keyring, verify: Callable[[str], Awaitable[Caller | None]]) -> WebBase:
-    """Make it; `verify` checks the JWT of a session cookie."""
+def build_base(
+    settings: Settings,
+    keyring: Keyring,
+    verify: Callable[[str], Awaitable[Caller | None]],
+    refresh: Callable[[Caller], Awaitable[Caller]],
+) -> WebBase:
+    """Make it; `verify` checks the JWT of a session cookie, `refresh` reads again who that is."""
     https = settings.public_url.startswith("https://")
     csrf, static = CsrfTokens(keyring), StaticFiles()
-    visitors = Visitors(verify, https=https)
+    visitors = Visitors(verify, refresh, https=https)
     return WebBase(
         pages=Pages(static, visitors, csrf, https=https),
         forms=Forms(csrf, settings.public_url),

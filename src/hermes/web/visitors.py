@@ -11,6 +11,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hermes.errors import NotAuthenticated
 from hermes.identity.caller import Caller
 from hermes.identity.cookies import SESSION_COOKIE
 
@@ -59,9 +60,16 @@ class Visitor:
 class Visitors:
     """Reads a request's cookies."""
 
-    def __init__(self, verify: Callable[[str], Awaitable[Caller | None]], *, https: bool) -> None:
-        """Take what checks a session's JWT, and whether people reach us over https."""
+    def __init__(
+        self,
+        verify: Callable[[str], Awaitable[Caller | None]],
+        refresh: Callable[[Caller], Awaitable[Caller]],
+        *,
+        https: bool,
+    ) -> None:
+        """Take what checks a session's JWT, what reads who it is again, and whether people reach us over https."""
         self._verify = verify
+        self._refresh = refresh
         self._https = https
         # The prefix keeps other hosts of the same site from planting the cookie (RFC 6265bis, section 4.1.3.2).
         self._cookie = "__Host-visitor" if https else "visitor"
@@ -79,9 +87,18 @@ class Visitors:
         )
 
     async def person_of(self, request: Request) -> Person | None:
-        """The person whose session the request's cookie stands for. Raises as `of`."""
+        """The person whose session the request's cookie stands for. Raises as `of`.
+
+        A change is made only by a session that has not ended at this moment: what a process remembers may be seconds
+        old, and a change (letting an assistant in, say) would outlive them.
+        """
         token = request.cookies.get(SESSION_COOKIE)
-        caller = await self._verify(token) if token else None
+        try:
+            caller = await self._verify(token) if token else None
+            if caller is not None and request.method not in ("GET", "HEAD"):
+                caller = await self._refresh(caller)
+        except NotAuthenticated:
+            caller = None
         return Person(caller) if caller is not None else None
 
     def remember(self, visitor: Visitor, response: Response) -> None:
