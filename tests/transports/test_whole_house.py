@@ -34,6 +34,7 @@ class Client:
 
     http: httpx2.AsyncClient
     key: str
+    path: str = "/mcp"
 
     async def send(self, method: str, name: str | None = None, /, **params: Any) -> httpx2.Response:
         headers = {
@@ -44,7 +45,7 @@ class Client:
             **({"mcp-name": name} if name is not None else {}),
         }
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": META}}
-        return await self.http.post("/mcp", json=body, headers=headers)
+        return await self.http.post(self.path, json=body, headers=headers)
 
     async def result(self, method: str, name: str | None = None, /, **params: Any) -> Any:
         answer = await self.send(method, name, **params)
@@ -221,6 +222,21 @@ async def test_only_what_the_grants_and_the_plan_reach(whole: Whole) -> None:
     free = whole.client(await whole.customer("bob", "free", vault=False))
     assert "whatsapp_template_message" not in await free.prompts()
     assert "hermes://platforms/whatsapp" not in await free.uris()
+
+
+async def test_a_selection_in_the_address_narrows_them_too(whole: Whole) -> None:
+    client = whole.client(await whole.customer("ada"))
+    await client.call("obsidian_append_to_note", path="A.md", content="x", create=True)
+    client.path = "/mcp?platforms=email,telegram&tools=discord_get_messages"
+    assert await client.uris() == [f"hermes://platforms/{name}" for name in ("discord", "email", "telegram")]
+    assert await client.prompts() == [
+        "summarise_unread_mail",
+        "draft_a_reply",
+        "post_to_networks",
+        "catch_up_on_discord",
+    ]
+    uri = "obsidian://default/A.md"
+    assert (await client.send("resources/read", uri, uri=uri)).json()["error"]["code"] == -32602
 
 
 async def test_the_catalogue_names_tools_limits_and_the_way_to_connect(whole: Whole) -> None:

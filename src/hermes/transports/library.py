@@ -36,6 +36,7 @@ from hermes.gateway.asking import Dialogue
 from hermes.gateway.prompts import Prompt, Prompts, UnknownPrompt
 from hermes.gateway.resources import Resources, UnknownResource
 from hermes.gateway.results import CallOptions
+from hermes.identity.caller import Caller
 from hermes.transports.asking import answering
 from hermes.transports.inbound import Inbound, client_name, inbound_of
 from hermes.transports.paging import page_of
@@ -56,12 +57,12 @@ class McpLibrary:
         self._resources = resources
 
     async def list_prompts(self, context: Context, params: PaginatedRequestParams | None) -> ListPromptsResult:
-        prompts, rest = _page(self._prompts.shown(inbound_of(context).caller), params)
+        prompts, rest = _page(self._prompts.shown(_caller(inbound_of(context))), params)
         return ListPromptsResult(prompts=[_shown(prompt) for prompt in prompts], next_cursor=rest)
 
     async def get_prompt(self, context: Context, params: GetPromptRequestParams) -> dict[str, Any]:
         """`prompts/get`; the SDK's server checks the result against the version."""
-        caller = inbound_of(context).caller
+        caller = _caller(inbound_of(context))
 
         async def work(dialogue: Dialogue | None) -> dict[str, Any]:
             messages = await self._prompts.get(caller, params.name, params.arguments or {}, dialogue)
@@ -77,7 +78,7 @@ class McpLibrary:
         """`completion/complete`; of resource templates' arguments nothing is suggested."""
         values: list[str] = []
         if isinstance(params.ref, PromptReference):
-            caller, argument = inbound_of(context).caller, params.argument
+            caller, argument = _caller(inbound_of(context)), params.argument
             try:
                 values = await self._prompts.suggest(caller, params.ref.name, argument.name, argument.value)
             except UnknownPrompt as error:
@@ -86,19 +87,19 @@ class McpLibrary:
 
     async def list_resources(self, context: Context, params: PaginatedRequestParams | None) -> ListResourcesResult:
         inbound = inbound_of(context)
-        resources, rest = _page(await self._resources.listed(inbound.caller, _options(context, inbound)), params)
+        resources, rest = _page(await self._resources.listed(_caller(inbound), _options(context, inbound)), params)
         return ListResourcesResult(resources=resources, next_cursor=rest)
 
     async def list_templates(
         self, context: Context, params: PaginatedRequestParams | None
     ) -> ListResourceTemplatesResult:
-        templates, rest = _page(self._resources.templates(inbound_of(context).caller), params)
+        templates, rest = _page(self._resources.templates(_caller(inbound_of(context))), params)
         return ListResourceTemplatesResult(resource_templates=templates, next_cursor=rest)
 
     async def read_resource(self, context: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
         uri, inbound = str(params.uri), inbound_of(context)
         try:
-            contents = await self._resources.read(inbound.caller, uri, _options(context, inbound))
+            contents = await self._resources.read(_caller(inbound), uri, _options(context, inbound))
         except UnknownResource:
             raise _not_found(context, uri) from None
         except HermesError as error:
@@ -110,7 +111,7 @@ class McpLibrary:
     async def subscribe(self, context: Context, params: SubscribeRequestParams) -> EmptyResult:
         """`resources/subscribe`, legacy. Accepted for what the caller may read, but not declared: a client without a
         stream of ours hears nothing. Modern ones have `subscriptions/listen`."""
-        if not self._resources.reaches(inbound_of(context).caller, str(params.uri)):
+        if not self._resources.reaches(_caller(inbound_of(context)), str(params.uri)):
             raise _not_found(context, str(params.uri))
         return EmptyResult()
 
@@ -138,6 +139,11 @@ def _shown(prompt: Prompt) -> PromptShown:
 
 def _page(items: Sequence[T], params: PaginatedRequestParams | None) -> tuple[list[T], str | None]:
     return page_of(items, params.cursor if params is not None else None)
+
+
+def _caller(inbound: Inbound) -> Caller:
+    """Whoever is calling, with what this connection wants of it."""
+    return inbound.selection.caller(inbound.caller)
 
 
 def _options(context: Context, inbound: Inbound) -> CallOptions:

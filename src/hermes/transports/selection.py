@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, get_args
 from urllib.parse import parse_qs
 
 from hermes.errors import InvalidArguments
 from hermes.gateway.own_tools import GATEWAY
 from hermes.gateway.results import ToolView
+from hermes.identity.caller import Access, Caller, Grants
 from hermes.platforms.base import Tool
 from hermes.platforms.catalog import Catalog
 
@@ -37,6 +38,15 @@ class Selection:
         if tool.platform == GATEWAY or (self.platforms is None and self.tools is None):
             return True
         return tool.platform in (self.platforms or ()) or tool.name in (self.tools or ())
+
+    def caller(self, caller: Caller) -> Caller:
+        """The caller with the grants of the selected platforms only: what else there is than tools goes by those."""
+        if self.platforms is None and self.tools is None:
+            return caller
+        wanted = (self.platforms or frozenset()) | {name.partition("_")[0] for name in self.tools or ()}
+        chosen = Grants(frozenset((platform, access) for platform in wanted for access in get_args(Access)))
+        obtainable = caller.obtainable.both(chosen) if caller.obtainable is not None else None
+        return replace(caller, grants=caller.grants.both(chosen), obtainable=obtainable)
 
     def narrow(self, views: Iterable[ToolView]) -> list[ToolView]:
         return [view for view in views if self.includes(view.tool)]
