@@ -152,6 +152,7 @@ async def test_seven_days_are_the_end_also_of_what_is_remembered(identity: Any, 
         await sessions.end(ada.row.id, _parts(token)[1]["sid"], by=OPERATOR)
 
 
+@pytest.mark.attack("login")
 async def test_forged_sessions_stand_for_nobody(identity: Any, ada: Any) -> None:
     sessions = identity.sessions(identity.process())
     token = await sessions.begin(ada.row.id, client="x")
@@ -199,6 +200,7 @@ async def test_forged_sessions_stand_for_nobody(identity: Any, ada: Any) -> None
     assert await sessions.verify("sq_live_something") is None
 
 
+@pytest.mark.attack("login")
 async def test_a_session_counts_on_the_api_only(identity: Any, ada: Any) -> None:
     callers = identity.process()
     sessions = identity.sessions(callers)
@@ -235,6 +237,7 @@ def app(identity: Any) -> FastAPI:
     return app
 
 
+@pytest.mark.attack("login")
 async def test_a_change_by_cookie_needs_the_exact_origin_and_the_sessions_own_token(
     identity: Any, ada: Any, app: FastAPI
 ) -> None:

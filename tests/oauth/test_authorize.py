@@ -43,6 +43,7 @@ SHOWN = {
 }
 
 
+@pytest.mark.attack("authorize")
 @pytest.mark.parametrize("parameters", SHOWN.values(), ids=SHOWN)
 async def test_untrusted_answers_are_never_redirected(one: Replica, parameters: dict[str, str]) -> None:
     client = (await one.register())["client_id"]
@@ -52,6 +53,7 @@ async def test_untrusted_answers_are_never_redirected(one: Replica, parameters: 
         )
 
 
+@pytest.mark.attack("authorize")
 @pytest.mark.parametrize("name", ["client_id", "redirect_uri"])
 async def test_a_repeated_client_or_redirect_is_not_trusted(one: Replica, name: str) -> None:
     client = (await one.register())["client_id"]
@@ -85,6 +87,7 @@ CARRIED_BACK = {
 }
 
 
+@pytest.mark.attack("authorize")
 @pytest.mark.parametrize(("parameters", "error"), CARRIED_BACK.values(), ids=CARRIED_BACK)
 async def test_other_faults_are_carried_back(one: Replica, parameters: dict[str, str], error: str) -> None:
     client = (await one.register())["client_id"]
@@ -96,6 +99,7 @@ async def test_other_faults_are_carried_back(one: Replica, parameters: dict[str,
     assert "code" not in answer
 
 
+@pytest.mark.attack("authorize")
 @pytest.mark.parametrize("name", ["scope", "code_challenge", "response_type", "prompt"])
 async def test_a_repeated_parameter_is_refused(one: Replica, name: str) -> None:
     client = (await one.register())["client_id"]
@@ -104,6 +108,7 @@ async def test_a_repeated_parameter_is_refused(one: Replica, name: str) -> None:
     assert refused.value.error == "invalid_request"
 
 
+@pytest.mark.attack("authorize")
 async def test_a_repeated_state_is_not_given_back(one: Replica) -> None:
     client = (await one.register())["client_id"]
     with pytest.raises(AuthorizeError) as refused:
@@ -111,6 +116,7 @@ async def test_a_repeated_state_is_not_given_back(one: Replica) -> None:
     assert "state" not in answer_of(refused.value.location)
 
 
+@pytest.mark.attack("authorize")
 async def test_the_second_of_several_resources_is_looked_at(one: Replica) -> None:
     client = (await one.register())["client_id"]
     assert (await begin(one, client, ("resource", ISSUER))).resource == RESOURCE
@@ -199,6 +205,7 @@ async def test_what_a_person_is_told_about_the_client(one: Replica, documents: D
     assert (request.redirect_host, request.redirect_is_loopback) == ("client.example", False)
 
 
+@pytest.mark.attack("authorize")
 async def test_consent_is_not_taken_for_granted_when_any_program_could_ask(
     one: Replica, documents: Documents, ada: Any
 ) -> None:
@@ -211,6 +218,7 @@ async def test_consent_is_not_taken_for_granted_when_any_program_could_ask(
     assert await authorizations.agreed(ada.row.id, local) == local.grants  # but the page knows what was ticked
 
 
+@pytest.mark.attack("authorize")
 async def test_one_person_never_answers_for_another(one: Replica, ada: Any, bob: Any) -> None:
     client = (await one.register())["client_id"]
     await one.agree(ada.row.id, client, Pkce())
@@ -219,6 +227,7 @@ async def test_one_person_never_answers_for_another(one: Replica, ada: Any, bob:
     assert (await authorizations.agreed(bob.row.id, await begin(one, client))).pairs == frozenset()
 
 
+@pytest.mark.attack("authorize")
 async def test_more_than_was_asked_is_not_given(one: Replica, ada: Any) -> None:
     client = (await one.register())["client_id"]
     tokens = await one.sign_in(ada.row.id, client, "*:read", "*:write", scope="telegram:read")

@@ -109,6 +109,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.attack("register")
 @pytest.mark.parametrize(("members", "error"), REFUSED.values(), ids=REFUSED)
 async def test_a_registration_that_does_not_fit(one: Replica, members: dict[str, Any], error: str) -> None:
     answer = await one.http.post("/oauth/register", json=members)
@@ -125,6 +126,7 @@ async def test_what_is_not_needed_of_a_key_is_not_kept(one: Replica) -> None:
     assert (await one.register(jwks=keys))["jwks"] == {"keys": [{**KEY, "kid": "one"}]}
 
 
+@pytest.mark.attack("register")
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{", b'"x"', b"[" * 5000, b'{"redirect_uris": "https://a/"}'])
 async def test_a_registration_that_is_no_metadata(one: Replica, body: bytes) -> None:
     answer = await one.http.post("/oauth/register", content=body, headers={"content-type": "application/json"})
@@ -132,6 +134,7 @@ async def test_a_registration_that_is_no_metadata(one: Replica, body: bytes) -> 
     assert answer.json()["error"] in ("invalid_client_metadata", "invalid_redirect_uri")
 
 
+@pytest.mark.attack("register")
 async def test_registrations_are_counted_by_address(one: Replica, other: Replica) -> None:
     for _ in range(REGISTRATIONS.times):
         await other.register()
@@ -225,6 +228,7 @@ BAD_DOCUMENTS = {
 }
 
 
+@pytest.mark.attack("register")
 @pytest.mark.parametrize("members", BAD_DOCUMENTS.values(), ids=BAD_DOCUMENTS)
 async def test_a_document_that_is_not_in_order(one: Replica, documents: Documents, members: dict[str, Any]) -> None:
     client = documents.url("/client.json")
@@ -233,6 +237,7 @@ async def test_a_document_that_is_not_in_order(one: Replica, documents: Document
         await one.agree("cus_nobody", client, Pkce())
 
 
+@pytest.mark.attack("register")
 @pytest.mark.parametrize(
     ("status", "headers", "body"),
     [
@@ -261,6 +266,7 @@ async def test_an_answer_that_is_no_document(
     assert documents.hits == {"/client.json": 1}
 
 
+@pytest.mark.attack("register")
 @pytest.mark.parametrize(
     "client_id",
     [
@@ -286,6 +292,7 @@ async def test_an_id_that_leads_where_it_should_not(one: Replica, documents: Doc
     assert documents.hits == {}
 
 
+@pytest.mark.attack("register")
 async def test_the_house_as_it_is_shipped_reaches_public_hosts_only(one: Replica, documents: Documents) -> None:
     async def resolve(_host: str, _port: int) -> list[str]:
         return ["127.0.0.1"]
@@ -295,6 +302,7 @@ async def test_the_house_as_it_is_shipped_reaches_public_hosts_only(one: Replica
         await one.agree("cus_nobody", "https://client.example/client.json", Pkce())
 
 
+@pytest.mark.attack("register")
 async def test_who_names_ever_new_clients_is_held_up(one: Replica, documents: Documents) -> None:
     for _ in range(DOCUMENTS.times):
         with pytest.raises(AuthorizeRefused):
@@ -350,6 +358,7 @@ async def test_an_operator_registers_a_client(one: Replica, gateway: Gateway, ad
     assert (refreshed.status_code, refreshed.json()["error"]) == (401, "invalid_client")
 
 
+@pytest.mark.attack("register")
 @pytest.mark.parametrize(
     ("asked", "status"),
     [
@@ -375,6 +384,7 @@ async def test_a_client_that_an_operator_cannot_register(
     assert (await one.http.get("/api/admin/oauth-clients", headers=OPERATOR)).json()["clients"] == []
 
 
+@pytest.mark.attack("register")
 async def test_only_operators_register_for_others(one: Replica, ada: Any) -> None:
     asked = {"name": "A", "redirect_uris": [CALLBACK]}
     answer = await one.http.post("/api/admin/oauth-clients", json=asked, headers={"x-api-key": ada.key.secret})

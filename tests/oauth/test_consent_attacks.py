@@ -16,7 +16,7 @@ from hermes.identity.caller import OPERATOR
 from hermes.identity.service import NewCustomer
 from oauth.conftest import CALLBACK, ISSUER, RESOURCE, Pkce, Replica, asking
 
-pytestmark = pytest.mark.storage
+pytestmark = [pytest.mark.storage, pytest.mark.attack("consent")]
 
 AUTHORIZE = "/oauth/authorize"
 BROWSER = {"accept": "text/html"}

@@ -89,6 +89,7 @@ def _table(name: str) -> Any:
     return OAuthCode.metadata.tables[name]
 
 
+@pytest.mark.attack("token")
 async def test_a_code_that_comes_twice_takes_back_what_it_gave(
     one: Replica, other: Replica, gateway: Gateway, ada: Any
 ) -> None:
@@ -103,6 +104,7 @@ async def test_a_code_that_comes_twice_takes_back_what_it_gave(
     assert "oauth.reuse_detected" in await _trail(one, ada)
 
 
+@pytest.mark.attack("token")
 async def test_a_code_is_used_once_however_many_try_at_once(one: Replica, other: Replica, ada: Any) -> None:
     client = (await one.register())["client_id"]
     pkce = Pkce()
@@ -127,6 +129,7 @@ async def test_a_hundred_refreshes_at_once_end_in_one_chain(one: Replica, other:
     assert (await other.refresh(client, successor)).status_code == 200
 
 
+@pytest.mark.attack("token")
 async def test_a_refresh_token_that_comes_late_ends_its_chain(
     one: Replica, other: Replica, gateway: Gateway, ada: Any
 ) -> None:
@@ -143,6 +146,7 @@ async def test_a_refresh_token_that_comes_late_ends_its_chain(
     assert "oauth.reuse_detected" in await _trail(one, ada)
 
 
+@pytest.mark.attack("token")
 async def test_a_refresh_only_narrows(one: Replica, ada: Any) -> None:
     client = (await one.register())["client_id"]
     tokens = await one.sign_in(ada.row.id, client, "telegram:read", "telegram:write")

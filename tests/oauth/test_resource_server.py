@@ -74,6 +74,7 @@ async def test_what_the_client_can_never_have_is_unknown(one: Replica, ada: Any)
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (400, -32602)
 
 
+@pytest.mark.attack("token")
 async def test_a_token_for_another_resource_is_refused(one: Replica, other: Replica, ada: Any) -> None:
     token = await token_of(one, ada)
     async with one.house.stores.database.session() as session:
@@ -87,6 +88,7 @@ async def test_a_token_for_another_resource_is_refused(one: Replica, other: Repl
         assert f'resource_metadata="{METADATA}"' in answer.headers["www-authenticate"]
 
 
+@pytest.mark.attack("token")
 async def test_a_token_in_the_query_is_none(one: Replica, ada: Any) -> None:
     token = await token_of(one, ada)
     for path in ("/mcp", "/sse", "/messages", "/api/telegram/me", "/api/me"):

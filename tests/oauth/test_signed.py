@@ -83,6 +83,7 @@ async def test_keys_of_other_kinds(one: Replica, client: str, algorithm: str) ->
     assert (await ask(one, signed(client, RSA, {"alg": algorithm, "kid": "rsa"}))).status_code == 200
 
 
+@pytest.mark.attack("token")
 async def test_an_assertion_counts_once_on_all_replicas(one: Replica, other: Replica, client: str) -> None:
     assertion = signed(client)
     assert (await ask(one, assertion)).status_code == 200
@@ -112,6 +113,7 @@ BAD_CLAIMS = {
 }
 
 
+@pytest.mark.attack("token")
 @pytest.mark.parametrize("changes", BAD_CLAIMS.values(), ids=BAD_CLAIMS)
 async def test_claims_that_do_not_fit(one: Replica, client: str, changes: dict[str, Any]) -> None:
     refused = await ask(one, signed(client, **changes))
@@ -119,6 +121,7 @@ async def test_claims_that_do_not_fit(one: Replica, client: str, changes: dict[s
     assert refused.headers["www-authenticate"].startswith("Basic")
 
 
+@pytest.mark.attack("token")
 async def test_signatures_that_do_not_count(one: Replica, client: str) -> None:
     good = signed(client)
     head, body, signature = good.split(".")
@@ -143,6 +146,7 @@ async def test_signatures_that_do_not_count(one: Replica, client: str) -> None:
     assert (await ask(one, good)).status_code == 200
 
 
+@pytest.mark.attack("token")
 async def test_no_client_speaks_for_another(one: Replica, client: str, ada: Any) -> None:
     asked = {"name": "Thief", "customer_id": ada.row.id, "jwks": public(OTHER)}
     thief = (await one.http.post("/api/admin/oauth-clients", json=asked, headers=OPERATOR)).json()["client_id"]
@@ -175,6 +179,7 @@ async def test_a_client_with_a_document_signs_by_keys_at_its_address(
     assert documents.hits["/keys.json"] == 1  # kept for all replicas
 
 
+@pytest.mark.attack("token")
 @pytest.mark.parametrize("body", [b"not json", b'{"keys": []}', b'{"keys": [{"kty": "oct", "k": "AA"}]}'])
 async def test_keys_that_are_none(one: Replica, documents: Documents, ada: Any, body: bytes) -> None:
     keys = documents.say("/keys.json", body)

@@ -75,6 +75,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.attack("token")
 @pytest.mark.parametrize(("changes", "error"), CHANGES.values(), ids=CHANGES)
 async def test_a_token_request_that_does_not_fit(
     one: Replica, ada: Any, changes: dict[str, str | None], error: str
@@ -86,6 +87,7 @@ async def test_a_token_request_that_does_not_fit(
     assert (await one.token(**asked.form())).status_code == 200  # and the code was not used up by it
 
 
+@pytest.mark.attack("token")
 async def test_a_code_is_of_one_client_only(one: Replica, ada: Any) -> None:
     asked = await sign_in(one, ada)
     thief = (await one.register(client_name="Thief"))["client_id"]
@@ -98,6 +100,7 @@ async def test_a_code_is_of_one_client_only(one: Replica, ada: Any) -> None:
     assert (await one.refresh(asked.client["client_id"], tokens["refresh_token"])).status_code == 200
 
 
+@pytest.mark.attack("token")
 @pytest.mark.parametrize("name", ["client_id", "grant_type", "code", "code_verifier", "redirect_uri"])
 async def test_a_repeated_parameter_is_refused(one: Replica, ada: Any, name: str) -> None:
     asked = await sign_in(one, ada)
@@ -105,6 +108,7 @@ async def test_a_repeated_parameter_is_refused(one: Replica, ada: Any, name: str
     assert refused(await one.http.post("/oauth/token", content=body, headers=FORM), "invalid_request")
 
 
+@pytest.mark.attack("token")
 @pytest.mark.parametrize(
     ("content", "headers", "status"),
     [
@@ -122,6 +126,7 @@ async def test_a_body_that_is_no_form(one: Replica, content: bytes, headers: dic
     assert refused(answer, "invalid_request", status)
 
 
+@pytest.mark.attack("token")
 async def test_parameters_in_the_query_do_not_count(one: Replica, ada: Any) -> None:
     asked = await sign_in(one, ada)
     answer = await one.http.post("/oauth/token", params=asked.form(), content=b"", headers=FORM)
@@ -141,6 +146,7 @@ async def test_a_secret_counts_in_the_header_and_in_the_body(one: Replica, ada: 
         assert answer.status_code == 200, (way, answer.text)
 
 
+@pytest.mark.attack("token")
 async def test_a_client_with_a_secret_proves_it(one: Replica, ada: Any) -> None:
     asked = await sign_in(one, ada, token_endpoint_auth_method="client_secret_basic")
     client_id, secret = asked.client["client_id"], asked.client["client_secret"]
@@ -164,6 +170,7 @@ async def test_a_client_with_a_secret_proves_it(one: Replica, ada: Any) -> None:
     assert (await post(basic(client_id, secret))).status_code == 200
 
 
+@pytest.mark.attack("token")
 async def test_a_public_client_has_nothing_to_prove_it_by(one: Replica, ada: Any) -> None:
     asked = await sign_in(one, ada)
     assert "client_secret" not in asked.client
@@ -205,6 +212,7 @@ async def test_an_access_token_given_back_goes_alone(one: Replica, gateway: Gate
     assert (await one.refresh(client, tokens["refresh_token"])).status_code == 200
 
 
+@pytest.mark.attack("revoke")
 async def test_nobody_gives_back_what_is_anothers(one: Replica, ada: Any) -> None:
     client = (await one.register())["client_id"]
     thief = (await one.register())["client_id"]
@@ -232,6 +240,7 @@ async def test_pages_of_other_origins_may_ask(one: Replica, path: str) -> None:
     assert "access-control-allow-credentials" not in answer.headers
 
 
+@pytest.mark.attack("token")
 async def test_who_is_refused_too_often_is_told_no_more(one: Replica, ada: Any) -> None:
     asked = await sign_in(one, ada)
     for _ in range(REFUSALS.times):

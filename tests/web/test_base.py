@@ -135,6 +135,7 @@ async def test_our_own_form_is_taken(web: httpx2.AsyncClient) -> None:
     assert (answer.status_code, answer.json()) == (200, ["ä", "b"])
 
 
+@pytest.mark.attack("login")
 async def test_a_session_that_has_just_ended_changes_nothing(web: httpx2.AsyncClient) -> None:
     cookie = "session=jwt-late"
     page = await web.get("/toy", headers={"cookie": cookie})
@@ -143,6 +144,7 @@ async def test_a_session_that_has_just_ended_changes_nothing(web: httpx2.AsyncCl
     assert (await post(web, form, cookie=cookie)).status_code == 403
 
 
+@pytest.mark.attack("login")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -161,6 +163,7 @@ async def test_forms_of_other_origins_are_refused(web: httpx2.AsyncClient, heade
     assert "was not sent from https://gateway.example" in answer.text
 
 
+@pytest.mark.attack("login")
 async def test_a_form_for_another_browser_session_or_purpose_is_refused(web: httpx2.AsyncClient) -> None:
     good = urlencode({"csrf_token": await token(web), "word": "a"})
     assert (await post(web, good)).status_code == 200
@@ -215,6 +218,7 @@ async def test_the_stylesheet_may_be_kept_for_ever(web: httpx2.AsyncClient) -> N
     assert (await web.get("/static/..%2f..%2fpages.py")).status_code == 404
 
 
+@pytest.mark.attack("login")
 @pytest.mark.parametrize(
     "value",
     [

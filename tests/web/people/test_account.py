@@ -105,6 +105,7 @@ async def test_a_recovery_code_counts_once(town: Town, browser: Browser) -> None
     assert "8 recovery codes are left" in (await browser.open("/account")).text
 
 
+@pytest.mark.attack("login")
 async def test_the_first_step_belongs_to_its_browser_and_ends(
     town: Town, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +127,7 @@ async def test_the_first_step_belongs_to_its_browser_and_ends(
     assert not first.signed_in
 
 
+@pytest.mark.attack("login")
 async def test_codes_cannot_be_guessed(town: Town, browser: Browser) -> None:
     await add_app(browser)
     guesser = await town.browser("192.0.2.30")
@@ -185,6 +187,7 @@ async def test_signing_out_another_browser_and_everywhere(town: Town, browser: B
     assert await town.house.sessions.list(ada) == []
 
 
+@pytest.mark.attack("login")
 async def test_what_comes_from_another_site_changes_nothing(town: Town, browser: Browser, ada: str) -> None:
     await browser.open("/account")
     answer = await browser.send("/account/sessions/all", origin="https://evil.example")

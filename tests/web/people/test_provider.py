@@ -71,6 +71,7 @@ async def test_a_new_person_signs_up(town: Town, provider: Provider) -> None:
     assert (await again.http.get("/api/me")).json()["customer_id"] == me["customer_id"]
 
 
+@pytest.mark.attack("login")
 async def test_an_address_with_an_account_is_never_taken_over(town: Town, provider: Provider) -> None:
     customer_id = await town.customer()
     browser = await town.browser()
@@ -145,6 +146,7 @@ async def test_a_suspended_customer_stays_out(town: Town, provider: Provider) ->
     assert ((await go(provider, fresh)).status_code, fresh.signed_in) == (403, False)
 
 
+@pytest.mark.attack("login")
 async def test_the_answer_counts_once_and_in_the_browser_that_asked(town: Town, provider: Provider) -> None:
     browser, thief = await town.browser(), await town.browser("192.0.2.6")
     start = await browser.open("/login/provider")
@@ -161,6 +163,7 @@ async def test_the_answer_counts_once_and_in_the_browser_that_asked(town: Town, 
     assert (await browser.open(callback)).status_code == 409
 
 
+@pytest.mark.attack("login")
 @pytest.mark.parametrize(
     "changed",
     [
@@ -206,6 +209,7 @@ WRONG: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.attack("login")
 @pytest.mark.parametrize("changed", WRONG.values(), ids=WRONG.keys())
 async def test_a_wrong_claim_signs_nobody_in(town: Town, provider: Provider, changed: dict[str, Any]) -> None:
     provider.changed = changed
@@ -216,6 +220,7 @@ async def test_a_wrong_claim_signs_nobody_in(town: Town, provider: Provider, cha
 FORGED = ("alg none", "another key", "HS256 with the public key", "HS256 with the client secret", "garbage")
 
 
+@pytest.mark.attack("login")
 @pytest.mark.parametrize("kind", FORGED)
 async def test_a_forged_token_signs_nobody_in(town: Town, provider: Provider, kind: str) -> None:
     browser = await town.browser()

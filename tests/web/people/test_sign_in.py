@@ -51,6 +51,7 @@ async def test_to_an_authorization_request_it_goes_on_without_a_redirect_of_the_
     assert browser.signed_in
 
 
+@pytest.mark.attack("login")
 @pytest.mark.parametrize("return_to", ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:x"])
 async def test_it_never_leads_elsewhere(town: Town, return_to: str) -> None:
     await town.customer()
@@ -60,6 +61,7 @@ async def test_it_never_leads_elsewhere(town: Town, return_to: str) -> None:
     assert done.headers["location"] == "/account"
 
 
+@pytest.mark.attack("login")
 async def test_a_wrong_password_and_an_unknown_address_look_alike(town: Town) -> None:
     await town.customer()
     await town.house.customers.create("nopassword@example.com")
@@ -110,6 +112,7 @@ async def test_a_bcrypt_hash_is_taken_and_replaced(town: Town) -> None:
     assert (await (await town.browser()).sign_in("ada@example.com")).status_code == 303
 
 
+@pytest.mark.attack("login")
 async def test_a_suspended_customer_is_told_only_with_the_right_password(town: Town) -> None:
     customer_id = await town.customer()
     await town.house.customers.suspend(customer_id)
@@ -120,6 +123,7 @@ async def test_a_suspended_customer_is_told_only_with_the_right_password(town: T
     assert not browser.signed_in
 
 
+@pytest.mark.attack("login")
 async def test_another_site_cannot_sign_anybody_in_or_out(town: Town) -> None:
     await town.customer()
     browser, other = await town.browser(), await town.browser()
@@ -139,6 +143,7 @@ async def test_another_site_cannot_sign_anybody_in_or_out(town: Town) -> None:
     assert (await browser.http.get("/api/me")).status_code == 200
 
 
+@pytest.mark.attack("login")
 async def test_strangers_guesses_stop_and_the_owner_still_gets_in(town: Town) -> None:
     await town.customer()
     owner = await town.browser("198.51.100.1")
@@ -156,6 +161,7 @@ async def test_strangers_guesses_stop_and_the_owner_still_gets_in(town: Town) ->
     assert (await same_address.sign_in("ada@example.com")).status_code == 303  # a known browser, beside the stranger
 
 
+@pytest.mark.attack("login")
 async def test_guesses_from_everywhere_leave_the_owner_two_ways(town: Town) -> None:
     await town.customer()
     owner = await town.browser("198.51.100.1")
