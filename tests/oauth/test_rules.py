@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hermes.identity.caller import Access, Grants
@@ -23,6 +23,9 @@ PLATFORMS = ("email", "obsidian", "telegram")
 SCOPES = ScopeCatalogue(PLATFORMS)
 ACCESSES: tuple[Access, ...] = ("read", "write")
 EVERY = [(platform, access) for platform in PLATFORMS for access in ACCESSES]
+
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""The machine that runs the tests may have other things to do."""
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -54,6 +57,7 @@ odd_forms = st.binary(max_size=200) | st.text(max_size=100).map(
 )
 
 
+@unhurried
 @given(st.dictionaries(st.sampled_from(sorted(ClientDetails.model_fields)), anything))
 def test_metadata_of_any_kind(members: dict[str, Any]) -> None:
     with suppress(OAuthError):
@@ -62,6 +66,7 @@ def test_metadata_of_any_kind(members: dict[str, Any]) -> None:
         assert json.dumps(details.to_json())
 
 
+@unhurried
 @given(anything)
 def test_names_are_one_visible_line(text: Any) -> None:
     name = shown_name(text)
@@ -69,6 +74,7 @@ def test_names_are_one_visible_line(text: Any) -> None:
     assert name.isprintable()
 
 
+@unhurried
 @given(
     st.binary(max_size=200) | st.text(max_size=100).map(lambda text: urlencode({"a": text}, errors="replace").encode())
 )
@@ -78,6 +84,7 @@ def test_forms_of_any_kind(body: bytes) -> None:
         assert "" not in form.members.values()
 
 
+@unhurried
 @given(odd_urls)
 def test_odd_redirect_uris(uri: str) -> None:
     with suppress(ValueError):
@@ -94,6 +101,7 @@ def test_odd_redirect_uris(uri: str) -> None:
             assert uri.isprintable()
 
 
+@unhurried
 @given(odd_urls)
 def test_odd_resources_and_links(url: str) -> None:
     if Audience("https://gateway.example").accepts(url):
@@ -102,6 +110,7 @@ def test_odd_resources_and_links(url: str) -> None:
     assert link is None or link.startswith("https://")
 
 
+@unhurried
 @given(before=grants, asked=grants, ticked=grants)
 def test_what_is_agreed_to_after_an_answer(before: Grants, asked: Grants, ticked: Grants) -> None:
     given_ = ticked.both(asked)
@@ -111,6 +120,7 @@ def test_what_is_agreed_to_after_an_answer(before: Grants, asked: Grants, ticked
         assert after.allow(*pair) == expected, pair
 
 
+@unhurried
 @given(grants, grants)
 def test_what_two_allow(one: Grants, other: Grants) -> None:
     both = one.both(other)
@@ -120,6 +130,7 @@ def test_what_two_allow(one: Grants, other: Grants) -> None:
         assert both.allow(*pair) == (one.allow(*pair) and other.allow(*pair))
 
 
+@unhurried
 @given(grants)
 def test_grants_and_scopes_say_the_same(some: Grants) -> None:
     assert SCOPES.parse(scope_text(some)).grants == some
