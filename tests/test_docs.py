@@ -47,6 +47,9 @@ def test_every_setting_of_a_platform_is_documented(platform_id: str) -> None:
     names = {mark.name for mark in marks if isinstance(mark, Env)} | {setting.name for setting in platform.settings}
     if platform.base_url:
         names.add(f"{platform_id.upper()}_API_BASE_URL")
+    settings = (ROOT / "docs/settings.md").read_text()
+    for connect in platform.oauth:
+        assert f"`{connect.provider.upper()}_CLIENT_ID`" in settings
     assert names - rows("docs/settings.md").keys() == set()
 
 

@@ -15,13 +15,21 @@ from hermes.billing import tasks as billing_tasks
 from hermes.billing.plans import plan_of
 from hermes.billing.quota import Quotas
 from hermes.billing.usage import UsageLedger
+from hermes.connections import tasks as connection_tasks
+from hermes.connections.choosing import PendingChoices
 from hermes.connections.key_check import verify_key_check
 from hermes.connections.links import ConnectLinks
 from hermes.connections.names import key_name
 from hermes.connections.probing import Prober
+from hermes.connections.renewal import Renewals
+from hermes.connections.renewal_rows import RenewalRows
+from hermes.connections.rescue import Rescue
 from hermes.connections.routing import PhoneNumbers, Routing
 from hermes.connections.service import Connections
+from hermes.connections.sign_in import SignIns
 from hermes.connections.store import CredentialStore
+from hermes.connections.telling import Telling
+from hermes.connections.vendor import VendorClient
 from hermes.crypto import Keyring
 from hermes.events import tasks as mail_tasks
 from hermes.events.mail import Mail
@@ -67,6 +75,7 @@ from hermes.settings import Settings
 from hermes.storage.data_folder import DataFolder, Holder
 from hermes.storage.leases import RedisLeases
 from hermes.storage.notices import Notices
+from hermes.storage.pace import Pace
 from hermes.storage.queue import JobQueue
 from hermes.storage.revisions import require_newest_schema
 from hermes.storage.secrets import ensure_secrets
@@ -95,6 +104,8 @@ class House:
     credentials: CredentialStore
     connections: Connections
     connect_links: ConnectLinks
+    renewals: Renewals
+    sign_ins: SignIns
     gateway: Gateway
     admissions: Admissions
     lookup: CallLookup
@@ -121,6 +132,7 @@ class House:
     async def close(self) -> None:
         """Finish writes that have begun, then close what this house opened."""
         await self.gateway.close()
+        await self.renewals.close()
         await self.callers.close()
         await self.notices.close()
         await self.upstream.close()
@@ -208,7 +220,8 @@ def build_house(
     )
     ledger = UsageLedger(database, redis, consumer=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}")
     quotas = Quotas(redis, ledger)
-    credentials = CredentialStore(database, redis, keyring)
+    telling = Telling({platform.id: platform.title for platform in catalog}, settings.public_url, mail)
+    credentials = CredentialStore(database, redis, keyring, telling)
     connections = Connections(
         catalog,
         credentials,
@@ -219,7 +232,29 @@ def build_house(
         notices=notices,
     )
     connect_links = ConnectLinks(keyring, settings.public_url)
-    accounts = Accounts(catalog, settings, credentials, connections, connect_links, upstream, ports, key_name=key_name)
+    renewal_rows = RenewalRows(database, telling)
+    vendor = VendorClient(upstream, settings, Pace(redis))
+    renewals = Renewals(
+        catalog,
+        credentials,
+        renewal_rows,
+        vendor,
+        RedisLeases(redis),
+        Rescue(redis, keyring),
+        connections.mark_needs_reconnect,
+    )
+    connection_tasks.register_tasks(queue, renewal_rows, renewals)
+    accounts = Accounts(
+        catalog,
+        settings,
+        credentials,
+        connections,
+        connect_links,
+        upstream,
+        ports,
+        key_name=key_name,
+        renewals=renewals,
+    )
     trail, answers = Trail(redis), Answers(keyring)
     long_calls = LongCalls(long_rows, keyring, catalog, accounts, admissions, callers, answers, observe=metrics.observe)
     lookup, states = CallLookup(redis, trail, long_calls), RequestStates(keyring)
@@ -253,6 +288,8 @@ def build_house(
         credentials=credentials,
         connections=connections,
         connect_links=connect_links,
+        renewals=renewals,
+        sign_ins=SignIns(connections, vendor, PendingChoices(redis, keyring), redis, keyring, settings),
         gateway=gateway,
         admissions=admissions,
         lookup=lookup,

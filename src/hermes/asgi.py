@@ -45,6 +45,7 @@ from hermes.web.connect import ConnectPages
 from hermes.web.consent import ConsentPages
 from hermes.web.error_pages import ErrorPages
 from hermes.web.people_routes import people_routes
+from hermes.web.vendor_sign_in import VendorSignInPages
 from hermes.webhooks.inbound import WhatsAppWebhook
 
 VERSION = version("squaremcp-hermes")
@@ -168,10 +169,11 @@ def _resource_metadata(settings: Settings, resource: str = "mcp") -> str:
 
 def _page_routes(house: House, web: WebBase) -> list[Route]:
     catalog, connections = house.catalog, house.connections
-    connect = ConnectPages(web, catalog, connections, house.connect_links, house.actions)
+    connect = ConnectPages(web, catalog, connections, house.connect_links, house.actions, house.sign_ins)
+    vendors = VendorSignInPages(web, catalog, house.sign_ins)
     consent = ConsentPages(web, catalog, connections, house.oauth.authorizations)
     people = people_routes(web, house.people, house.oauth.assistants, house.settings)
-    return [*people, *connect.routes(), *consent.routes()]
+    return [*people, *connect.routes(), *vendors.routes(), *consent.routes()]
 
 
 def _describe(app: FastAPI) -> dict[str, Any]:

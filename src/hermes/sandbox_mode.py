@@ -13,6 +13,7 @@ from hermes.platforms.catalog import Catalog
 from hermes.platforms.email.stand_in import SandboxOpener
 from hermes.sandbox.app import sandbox_base_urls
 from hermes.sandbox.base import discover
+from hermes.sandbox.oauth import CLIENT_SECRET, client_id_of
 from hermes.sandbox.options import DEFAULT_APP_SECRET, DEFAULT_VERIFY_TOKEN
 from hermes.settings import Settings
 from hermes.storage.data_folder import DataFolder, write_atomically
@@ -73,7 +74,7 @@ def on_sandbox(settings: Settings, origin: str, catalog: Catalog) -> Settings:
     vendors = {platform.id: f"{origin}/{platform.id}" for platform in catalog if platform.base_url}
     urls = vendors | sandbox_base_urls(origin)
     bases = {f"{platform.upper()}_API_BASE_URL": url for platform, url in urls.items()}
-    environ = {**settings.environ, **bases, "SANDBOX_ORIGIN": origin}
+    environ = {**settings.environ, **bases, **_sign_in(origin, catalog), "SANDBOX_ORIGIN": origin}
     demos = demo_credentials()
     for platform in catalog:
         given = demos.get(platform.id, {})
@@ -90,6 +91,20 @@ def on_sandbox(settings: Settings, origin: str, catalog: Catalog) -> Settings:
         "whatsapp_verify_token": settings.whatsapp_verify_token or SecretStr(DEFAULT_VERIFY_TOKEN),
     }
     return settings.model_copy(update=changes)
+
+
+def _sign_in(origin: str, catalog: Catalog) -> dict[str, str]:
+    """hermes as the stand-ins know it, in the names of the settings."""
+    return {
+        f"{connect.provider.upper()}_{name}": value
+        for platform in catalog
+        for connect in platform.oauth
+        for name, value in (
+            ("CLIENT_ID", client_id_of(connect.provider)),
+            ("CLIENT_SECRET", CLIENT_SECRET),
+            ("OAUTH_BASE_URL", f"{origin}/{platform.id}"),
+        )
+    }
 
 
 def _open_mail_there(catalog: Catalog) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 from pydantic import SecretStr
@@ -34,7 +34,11 @@ def token_field(platform: AnyPlatform) -> str | None:
     fields = platform.credentials.model_fields
     if "password" in fields:
         return "password"
-    return next((name for name, info in fields.items() if info.annotation is SecretStr and "token" in name), None)
+    return next((name for name, info in fields.items() if _is_secret(info.annotation) and "token" in name), None)
+
+
+def _is_secret(annotation: Any) -> bool:
+    return annotation is SecretStr or SecretStr in get_args(annotation)
 
 
 def account_on(platform: AnyPlatform, number: int, word: str = "") -> tuple[Arguments, str | None]:

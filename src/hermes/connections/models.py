@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, UniqueConstraint
+from sqlalchemy import BigInteger, Index, Integer, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from hermes.storage.sql import Base, exact_string, id_string, long_text
@@ -45,6 +45,8 @@ class ConnectionRow(Base):
         UniqueConstraint("customer_id", "platform", "label"),
         UniqueConstraint("platform", "routing_id"),
         Index(None, "key_id", "id"),
+        Index(None, "renew_at"),
+        Index(None, "expires_at"),
     )
 
     id: Mapped[str] = mapped_column(id_string(), primary_key=True)
@@ -63,6 +65,14 @@ class ConnectionRow(Base):
     ciphertext: Mapped[str | None] = mapped_column(long_text())
     key_id: Mapped[str | None] = mapped_column(exact_string(80))
     version: Mapped[int] = mapped_column(BigInteger)
+    provider: Mapped[str | None] = mapped_column(exact_string(32))
+    """Where the person signed in; None for an account that was linked by pasting."""
+    renew_at: Mapped[datetime | None]
+    """When the tokens are to be renewed, or tried again; None: never by itself."""
+    renew_failures: Mapped[int] = mapped_column(Integer, server_default="0")
+    """How often in a row renewing them came to nothing."""
+    end_told_at: Mapped[datetime | None]
+    """When the customer was told that `expires_at` comes near."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 

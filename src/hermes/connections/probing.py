@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -19,6 +19,8 @@ from hermes.settings import Settings
 
 PROBE_SECONDS = 20.0
 _BACKSTOP_SECONDS = 2.0
+T = TypeVar("T")
+
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 
 
@@ -60,8 +62,25 @@ class Prober:
             PlatformUnavailable: the platform did not answer, so it is not known.
             HermesError: anything else that the platform's own code reports.
         """
-        if platform.probe_function is None:
+        probe = platform.probe_function
+        if probe is None:
             return Account(id=label)
+        try:
+            return await self.ask(
+                customer_id, platform, label, lambda context: probe(platform.open(context, credentials))
+            )
+        except (NeedsReconnect, PlatformRejected) as error:
+            raise _refused(platform, error) from None
+
+    async def ask(
+        self, customer_id: str, platform: AnyPlatform, label: str, question: Callable[[ApiContext], Awaitable[T]]
+    ) -> T:
+        """Ask a platform something that changes nothing, before the account is linked.
+
+        Raises:
+            PlatformUnavailable: the platform did not answer.
+            HermesError: anything else that `question` raises.
+        """
         deadline = asyncio.get_running_loop().time() + PROBE_SECONDS
         context = ApiContext(
             customer_id=customer_id,
@@ -73,14 +92,12 @@ class Prober:
         )
         try:
             async with asyncio.timeout(PROBE_SECONDS + _BACKSTOP_SECONDS):
-                return await platform.probe_function(platform.open(context, credentials))
+                return await question(context)
         except TimeoutError:
             raise PlatformUnavailable(
                 f"{platform.title} did not answer in {PROBE_SECONDS:g} s, so the account was not connected. Try again "
                 "later."
             ) from None
-        except (NeedsReconnect, PlatformRejected) as error:
-            raise _refused(platform, error) from None
 
 
 def _refused(platform: AnyPlatform, error: HermesError) -> PlatformRejected:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -71,7 +72,22 @@ async def refuse_taken(
         raise RoutingTaken(holder.label if holder.customer_id == customer_id else None)
 
 
-def fill_in(row: ConnectionRow, sealed: str, account: Account) -> None:
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """That an account was linked by signing in.
+
+    Attributes:
+        provider: where.
+        renew_at: when the tokens are to be renewed; None: they cannot be.
+        ends_at: when the person must sign in again at the latest; None: not known to end.
+    """
+
+    provider: str
+    renew_at: datetime | None
+    ends_at: datetime | None
+
+
+def fill_in(row: ConnectionRow, sealed: str, account: Account, signed_in: SignedIn | None = None) -> None:
     """Make the row a working connection, as its next version."""
     now = touch(row)
     if row.status == Status.DISCONNECTED:
@@ -83,6 +99,27 @@ def fill_in(row: ConnectionRow, sealed: str, account: Account) -> None:
     row.scopes, row.expires_at = list(account.scopes), account.expires_at
     row.last_checked_at = row.last_success_at = now
     row.last_error = None
+    row.provider = row.renew_at = row.end_told_at = None
+    row.renew_failures = 0
+    if signed_in is not None:
+        row.provider, row.renew_at, row.expires_at = signed_in.provider, signed_in.renew_at, signed_in.ends_at
+
+
+def renew(row: ConnectionRow, sealed: str, renew_at: datetime | None, ends_at: datetime | None) -> None:
+    """Give the row renewed tokens, as its next version. Without an `ends_at` the one before stays."""
+    row.last_success_at = row.last_checked_at = touch(row)
+    row.status = Status.CONNECTED
+    row.ciphertext, row.key_id = sealed, key_id_of(sealed)
+    row.renew_at, row.renew_failures = renew_at, 0
+    row.expires_at = ends_at or row.expires_at
+    row.last_error = None
+
+
+def begin(row: ConnectionRow, provider: str) -> None:
+    """Make a tombstone an account that is not linked to its end."""
+    row.created_at = touch(row)
+    row.status, row.provider = Status.INCOMPLETE, provider
+    row.last_error = "The sign-in waits for a choice: which account is to be used?"
 
 
 def empty(row: ConnectionRow) -> None:
@@ -92,12 +129,15 @@ def empty(row: ConnectionRow) -> None:
     row.ciphertext = row.key_id = row.external_id = row.routing_id = row.display_name = row.last_error = None
     row.scopes = []
     row.expires_at = row.last_checked_at = row.last_success_at = None
+    row.provider = row.renew_at = row.end_told_at = None
+    row.renew_failures = 0
 
 
 def fail(row: ConnectionRow, reason: str) -> None:
     """Say that the credential no longer works, as the row's next version."""
     row.last_checked_at = touch(row)
     row.status = Status.NEEDS_RECONNECT
+    row.renew_at = None
     row.last_error = printable(reason, _ERROR_LENGTH)
 
 
@@ -122,6 +162,7 @@ def _blank(customer_id: str, platform: str, label: str) -> dict[str, Any]:
         "status": Status.DISCONNECTED.value,
         "scopes": [],
         "version": 0,
+        "renew_failures": 0,
         "created_at": now,
         "updated_at": now,
     }

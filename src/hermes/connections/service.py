@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import structlog
 from pydantic import ValidationError
 from redis.exceptions import RedisError
@@ -13,12 +16,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from hermes.connections.models import Connection, Status
 from hermes.connections.names import LABEL, LABEL_RULE
 from hermes.connections.probing import Prober, read_credentials
+from hermes.connections.rows import SignedIn
 from hermes.connections.store import CredentialStore, RoutingTaken
 from hermes.errors import Conflict, HermesError, InvalidArguments, NotFound, NotGranted
 from hermes.identity.actions import ActionAudit, ActionOutcome, audit_action
 from hermes.identity.caller import OPERATOR_ID, Caller
-from hermes.platforms.base import DEFAULT_ACCOUNT, Env
+from hermes.platforms.base import DEFAULT_ACCOUNT, Credentials, Env
 from hermes.platforms.catalog import AnyPlatform, Catalog
+from hermes.platforms.oauth import Choice, OAuthConnect, Tokens
 from hermes.settings import Settings
 from hermes.storage.notices import Notices
 
@@ -71,6 +76,18 @@ class Connections:
             PlatformUnavailable: the platform did not answer.
             Conflict: the phone number is linked elsewhere.
         """
+        declared = self.may_connect(caller, platform, label)
+        checked = read_credentials(declared, credentials)
+        return await self._link(caller, declared, label, checked, None)
+
+    def may_connect(self, caller: Caller, platform: str, label: str) -> AnyPlatform:
+        """The platform, if this caller may link an account of it under this label.
+
+        Raises:
+            NotFound: no such platform.
+            NotGranted: the key or plan does not reach it, or the caller is the operator in single-user mode.
+            InvalidArguments: the label does not fit.
+        """
         declared = self._platform(platform)
         self._refuse_single_user(caller, declared)
         self._need_write(caller, declared)
@@ -80,20 +97,75 @@ class Connections:
                 "(`hermes customers set-plan`).",
                 platform=platform,
             )
-        checked = read_credentials(declared, credentials)
         _check_label(label)
+        return declared
+
+    async def connect_signed_in(
+        self,
+        caller: Caller,
+        platform: AnyPlatform,
+        connect: OAuthConnect,
+        tokens: Tokens,
+        fields: Mapping[str, Any],
+        label: str,
+    ) -> Connection:
+        """Link the account that a person signed in to, as `connect` does; its tokens are renewed from now on.
+
+        Args:
+            caller: whose account it becomes; has passed `may_connect`.
+            platform: whose account it is.
+            connect: where they signed in.
+            tokens: what the vendor gave.
+            fields: the platform's credential fields that follow from that.
+            label: the account's name.
+        """
+        checked = read_credentials(platform, fields)
+        stored, now = orjson.loads(checked.to_json()), datetime.now(UTC)
+        signed_in = SignedIn(connect.provider, connect.renew_at(stored, now), connect.ends_at(stored, tokens))
+        return await self._link(caller, platform, label, checked, signed_in, tokens.scopes)
+
+    async def accounts_of(
+        self, caller: Caller, platform: AnyPlatform, connect: OAuthConnect, tokens: Tokens, label: str
+    ) -> Sequence[Choice]:
+        """Which accounts a sign-in reaches. Raises `HermesError` when the vendor does not say."""
+        choices = connect.choices
+        if choices is None:
+            return []
+        return await self._prober.ask(caller.customer_id, platform, label, lambda context: choices(context, tokens))
+
+    async def leave_incomplete(self, caller: Caller, platform: AnyPlatform, connect: OAuthConnect, label: str) -> None:
+        """Show that a sign-in waits for a choice, unless the account works as it is."""
+        await self._store.put_incomplete(caller.customer_id, platform.id, label, connect.provider)
+        self._tell(caller.customer_id)
+
+    async def not_linked(self, caller: Caller, platform: str, label: str) -> None:
+        """Leave in the trail that a sign-in was refused."""
+        await self._record(caller, CONNECT, platform, label, "denied")
+
+    async def _link(
+        self,
+        caller: Caller,
+        platform: AnyPlatform,
+        label: str,
+        credentials: Credentials,
+        signed_in: SignedIn | None,
+        scopes: tuple[str, ...] = (),
+    ) -> Connection:
+        """Try credentials at the platform, then keep them."""
+        where = (caller.customer_id, platform.id, label)
         try:
-            account = await self._prober.probe(caller.customer_id, declared, label, checked)
-            connection = await self._store.put(caller.customer_id, platform, label, checked.to_json(), account)
+            account = await self._prober.probe(caller.customer_id, platform, label, credentials)
+            account = replace(account, scopes=scopes or account.scopes)
+            connection = await self._store.put(*where, credentials.to_json(), account, signed_in)
         except RoutingTaken as taken:
-            await self._record(caller, CONNECT, platform, label, "denied")
-            raise _taken(declared, taken) from None
+            await self._record(caller, CONNECT, platform.id, label, "denied")
+            raise _taken(platform, taken) from None
         except HermesError:
-            await self._record(caller, CONNECT, platform, label, "error")
+            await self._record(caller, CONNECT, platform.id, label, "error")
             raise
         self._tell(caller.customer_id)
-        await self._record(caller, CONNECT, platform, label, "success")
-        log.info("account_connected", customer_id=caller.customer_id, platform=platform, account=label)
+        await self._record(caller, CONNECT, platform.id, label, "success")
+        log.info("account_connected", customer_id=caller.customer_id, platform=platform.id, account=label)
         return connection
 
     async def disconnect(self, caller: Caller, platform: str, label: str | None = None) -> str:

@@ -8,7 +8,9 @@ never an outdated secret, and a miss is filled from SQL.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -25,16 +27,29 @@ from hermes.connections.names import key_name
 from hermes.connections.routing import Routing
 from hermes.connections.rows import RoutingTaken
 from hermes.connections.served import ServedCredentials
+from hermes.connections.telling import Telling
 from hermes.crypto import Keyring
 from hermes.errors import NeedsReconnect
 from hermes.platforms.base import Account
 from hermes.storage.sql import Database
 
-__all__ = ["CredentialStore", "RoutingTaken"]
+__all__ = ["CredentialStore", "Renewed", "RoutingTaken"]
 
 _MYSQL_LOCK_WAIT, _MYSQL_DEADLOCK = 1205, 1213
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """What is to be stored in the place of a credential whose tokens were renewed."""
+
+    plaintext: bytes = field(repr=False)
+    renew_at: datetime | None
+    ends_at: datetime | None
+
+
+Change = Callable[[bytes], Renewed | None]
 
 
 def _lost_to_another(error: BaseException) -> bool:
@@ -55,14 +70,24 @@ class CredentialStore:
     sealed for.
     """
 
-    def __init__(self, database: Database, redis: Redis, keyring: Keyring) -> None:
+    def __init__(self, database: Database, redis: Redis, keyring: Keyring, telling: Telling | None = None) -> None:
+        """`telling` writes to customers whose accounts need them; without it only events are written."""
+        self._telling = telling or Telling({}, "")
         self._database = database
         self._keyring = keyring
         self._served = ServedCredentials(redis)
         self._routing = Routing(database, redis)
 
     @_run_again
-    async def put(self, customer_id: str, platform: str, label: str, plaintext: bytes, account: Account) -> Connection:
+    async def put(
+        self,
+        customer_id: str,
+        platform: str,
+        label: str,
+        plaintext: bytes,
+        account: Account,
+        signed_in: rows.SignedIn | None = None,
+    ) -> Connection:
         """Keep a credential that was just proven to work, as the account's next version, and claim its routing id.
 
         Raises:
@@ -77,7 +102,7 @@ class CredentialStore:
                 row = await rows.locked_or_new(session, customer_id, platform, label)
                 await rows.refuse_taken(session, *claim)
                 affected = rows.routing_ids(row.routing_id, account.routing_id)
-                rows.fill_in(row, sealed, account)
+                rows.fill_in(row, sealed, account, signed_in)
                 await self._announce(session, row, affected)
                 await self._served.announce(name, row.version)
         except IntegrityError:
@@ -87,6 +112,46 @@ class CredentialStore:
             raise
         await self._settle(platform, affected, self._served.offer(name, row.version, sealed))
         return Connection.of(row)
+
+    @_run_again
+    async def renew(self, customer_id: str, platform: str, label: str, change: Change) -> str | None:
+        """Compare and set: replace a credential by what `change` makes of the one that is there now.
+
+        Args:
+            customer_id: whose account it is.
+            platform: the platform's id.
+            label: the account's label.
+            change: what was stored, as JSON → what is to be stored; None: it is not the one that was renewed.
+
+        Returns:
+            The sealed credential that is stored now. None: the account was changed or unlinked meanwhile.
+        """
+        name = key_name(customer_id, platform, label)
+        async with self._database.session() as session:
+            row = await rows.locked(session, customer_id, platform, label)
+            if row is None or row.ciphertext is None:
+                return None
+            renewed = change(self._keyring.open(row.ciphertext, name))
+            if renewed is None:
+                return None
+            sealed = self._keyring.seal(renewed.plaintext, name)
+            rows.renew(row, sealed, renewed.renew_at, renewed.ends_at)
+            await self._announce(session, row, ())
+            await self._told(self._served.announce(name, row.version))
+        await self._settle(platform, (), self._served.offer(name, row.version, sealed))
+        return sealed
+
+    @_run_again
+    async def put_incomplete(self, customer_id: str, platform: str, label: str, provider: str) -> bool:
+        """Show an account whose sign-in waits for a choice. False: it works as it is, and stays so."""
+        async with self._database.session() as session:
+            row = await rows.locked_or_new(session, customer_id, platform, label)
+            if row.status in USABLE:
+                return False
+            if row.status == Status.DISCONNECTED:
+                rows.begin(row, provider)
+                await session.flush()
+        return True
 
     @_run_again
     async def remove(self, customer_id: str, platform: str, label: str) -> bool:
@@ -123,8 +188,10 @@ class CredentialStore:
                 return False
             rows.fail(row, reason)
             await self._announce(session, row, ())
+            mail_id = await self._telling.needs_reconnect(session, customer_id, platform, label, str(row.last_error))
             await self._served.announce(name, row.version, stop=True)
         await self._settle(platform, (), self._served.withdraw(name, row.version))
+        await self._telling.dispatch(mail_id)
         return True
 
     async def load(self, customer_id: str, platform: str, label: str) -> str | None:
@@ -180,6 +247,13 @@ class CredentialStore:
         if row is not None and row.status not in USABLE:
             raise NeedsReconnect("The linked account no longer works; connect it again.", platform=platform)
         return row
+
+    async def _told(self, announce: Awaitable[bool]) -> None:
+        """Announce as far as Redis can be reached: what a vendor gave is kept in SQL in any case."""
+        try:
+            await announce
+        except RedisError:
+            log.warning("redis_not_told", exc_info=True)
 
     async def _offered(self, name: str, row: Any) -> bool:
         try:

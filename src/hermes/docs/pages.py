@@ -15,6 +15,7 @@ from hermes.errors import InvalidArguments
 from hermes.platforms.base import Effect, Env, Tool
 from hermes.platforms.catalog import AnyPlatform
 from hermes.platforms.facts import Facts, load_facts, shown
+from hermes.platforms.oauth import OAuthConnect, Pkce
 from hermes.platforms.refusals import Refusal
 
 _EFFECTS: Final = {
@@ -34,7 +35,7 @@ def platform_part(platform: AnyPlatform, by_hand: str) -> str:
         by_hand: the rest of the page; what it explains itself is not repeated.
     """
     facts = load_facts(platform.id)
-    parts = [*_credentials(platform, by_hand), *_settings(platform), *_limits(platform)]
+    parts = [*_credentials(platform, by_hand), *_signing_in(platform), *_settings(platform), *_limits(platform)]
     parts.append("## Tools")
     for tool in platform.tools.values():
         parts.extend(_tool(tool, facts))
@@ -61,6 +62,35 @@ def _credentials(platform: AnyPlatform, by_hand: str) -> Iterator[str]:
             for name, info in fields.items()
         ]
         yield table(("field", "", "", "for one's own hermes", "meaning"), rows)
+
+
+def _signing_in(platform: AnyPlatform) -> Iterator[str]:
+    """What the operator registers at the vendor, and how long what people allow there lasts."""
+    if platform.oauth:
+        yield "## Signing in"
+        yield (
+            "People can link an account by signing in at the vendor, where the operator has registered this hermes as "
+            "an app, with the redirect URI below."
+        )
+    for connect in platform.oauth:
+        name = connect.provider.upper()
+        rows = [
+            ("settings", f"`{name}_CLIENT_ID`, `{name}_CLIENT_SECRET`"),
+            ("redirect URI", f"`PUBLIC_URL{connect.callback(platform.id)}`"),
+            ("asked for", ", ".join(code(scope) for scope in connect.scopes)),
+            ("proof of possession", "none" if connect.pkce is Pkce.NONE else "PKCE, S256"),
+            ("renewed", _renewal(connect)),
+            ("taken back", "when the account is disconnected" if connect.takes_back else "by the person only"),
+            ("by the person", cell(connect.revoke_by_hand)),
+            ("source", f"<{connect.source}>"),
+        ]
+        yield table((f"with {connect.title}", ""), rows)
+
+
+def _renewal(connect: OAuthConnect) -> str:
+    seconds = connect.renew_before.total_seconds()
+    turn = "; each renewal gives a new refresh token" if connect.rotates else ""
+    return f"by itself, {_period(seconds).removeprefix('a ')} before its end{turn}"
 
 
 def _is_secret(annotation: Any) -> bool:

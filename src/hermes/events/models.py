@@ -1,9 +1,10 @@
-"""The table of the product's own mail."""
+"""The tables of what happened to customers' accounts, and of the product's own mail."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import Index
 from sqlalchemy.orm import Mapped, mapped_column
@@ -36,3 +37,16 @@ class MailRow(Base):
     """When it may be taken: moved on by who takes it."""
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+
+
+class EventRow(Base):
+    """One event, written in the transaction of what caused it: it is there if and only if that happened."""
+
+    __tablename__ = "events"
+    __table_args__ = (Index(None, "customer_id", "at"),)
+
+    id: Mapped[str] = mapped_column(id_string(), primary_key=True)
+    customer_id: Mapped[str] = mapped_column(id_string())
+    type: Mapped[str] = mapped_column(exact_string(64))
+    payload: Mapped[dict[str, Any]]
+    at: Mapped[datetime]

@@ -5,14 +5,17 @@ The customer's id is bound in here, from the caller; no argument can name anothe
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
 
 from hermes.crypto import Undecryptable
-from hermes.errors import NeedsReconnect, NotConnected
+from hermes.errors import HermesError, NeedsReconnect, NotConnected, PlatformUnavailable
 from hermes.gateway.arguments import check_account
 from hermes.identity.caller import Caller
 from hermes.net.upstream import BoundUpstream, Upstream
@@ -20,6 +23,8 @@ from hermes.platforms.base import DEFAULT_ACCOUNT, ApiContext, Credentials, Effe
 from hermes.platforms.catalog import AnyPlatform, Catalog
 from hermes.platforms.ports import Ports
 from hermes.settings import Settings
+
+STORE_ERRORS = (RedisError, SQLAlchemyError, TimeoutError)
 
 log = structlog.get_logger(__name__)
 
@@ -60,13 +65,30 @@ class Links(Protocol):
         ...
 
 
+class Renewing(Protocol):
+    """What the pipeline needs of `hermes.connections.renewal`."""
+
+    def is_late(self, platform: str, credentials: Any) -> bool:
+        """Whether the access token is about to end, by the credential's own word."""
+        ...
+
+    async def fresh(self, customer_id: str, platform: str, label: str, sealed: str) -> str:
+        """The sealed credential with tokens that last; raises `NeedsReconnect` or `PlatformUnavailable`."""
+        ...
+
+    async def after_refusal(self, customer_id: str, platform: str, label: str, sealed: str) -> str | None:
+        """The same after the vendor refused the access token; None when it cannot be renewed."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class OpenAccount:
-    """A platform's API, opened for one call on one account."""
+    """A platform's API, opened for one call on one account with one credential."""
 
     label: str
     api: Any
     http: BoundUpstream
+    sealed: str
 
 
 class Accounts:
@@ -83,8 +105,9 @@ class Accounts:
         ports: Ports,
         *,
         key_name: Any,
+        renewals: Renewing | None = None,
     ) -> None:
-        """`key_name(customer_id, platform, label)` names a credential's key."""
+        """`key_name(customer_id, platform, label)` names a credential's key; `renewals` keeps tokens alive."""
         self._catalog = catalog
         self._settings = settings
         self._store = store
@@ -93,6 +116,7 @@ class Accounts:
         self._upstream = upstream
         self._ports = ports
         self._key_name = key_name
+        self._renewals = renewals
         self._environ: Mapping[str, Mapping[str, Credentials]] = {
             platform.id: platform.environ_accounts(settings) for platform in catalog
         }
@@ -186,20 +210,25 @@ class Accounts:
                 detail=error.detail,
             ) from None
 
-    def open(self, caller: Caller, tool: Tool, label: str, sealed: str, deadline: float) -> OpenAccount:
-        """Open the platform's API with the account's credential.
+    async def open(self, caller: Caller, tool: Tool, label: str, sealed: str, deadline: float) -> OpenAccount:
+        """Open the platform's API with the account's credential, whose tokens are renewed first if they end now.
 
         Args:
             sealed: what the admitting script read; '' in single-user mode.
             deadline: in the event loop's time.
 
         Raises:
-            NeedsReconnect: the stored credential cannot be opened; the log says why.
+            NeedsReconnect: the stored credential cannot be opened (the log says why), or not renewed.
+            PlatformUnavailable: its tokens have ended, and new ones cannot be had now.
         """
         platform = self._catalog.platforms[tool.platform]
-        credentials = (
-            self._environ[tool.platform][label] if caller.single_user else self._unseal(caller, platform, label, sealed)
-        )
+        if caller.single_user:
+            credentials = self._environ[tool.platform][label]
+        else:
+            credentials = self._unseal(caller, platform, label, sealed)
+            if self._renewals is not None and self._renewals.is_late(platform.id, credentials):
+                sealed = await self._renewed(caller, platform, label, sealed, deadline)
+                credentials = self._unseal(caller, platform, label, sealed)
         http = self._upstream.bind(platform.title, tool.effect is not Effect.READ, deadline)
         context = ApiContext(
             customer_id=caller.customer_id,
@@ -209,15 +238,51 @@ class Accounts:
             settings=self._settings,
             ports=self._ports,
         )
-        return OpenAccount(label, platform.open(context, credentials), http)
+        return OpenAccount(label, platform.open(context, credentials), http, sealed)
 
-    async def needs_reconnect(self, caller: Caller, tool: Tool, label: str, error: NeedsReconnect, sealed: str) -> None:
-        """The platform said that the credential is dead: tell the way out, and remember it with the connection."""
+    async def after_refusal(
+        self, caller: Caller, tool: Tool, account: OpenAccount, error: NeedsReconnect
+    ) -> HermesError | str:
+        """The platform refused the credential: renew it, or tell the way out and remember that it is dead.
+
+        Returns:
+            The sealed credential to call again with, or the error for the caller.
+        """
         error.data.setdefault("platform", tool.platform)
         if caller.single_user:
-            return
-        error.data.setdefault("connect_url", self._links.url(caller.customer_id, tool.platform, label))
-        await self._linked.mark_needs_reconnect(caller.customer_id, tool.platform, label, error.message, used=sealed)
+            return error
+        error.data.setdefault("connect_url", self._links.url(caller.customer_id, tool.platform, account.label))
+        where = (caller.customer_id, tool.platform, account.label)
+        try:
+            renewed = await self._renewals.after_refusal(*where, account.sealed) if self._renewals is not None else None
+        except NeedsReconnect as ended:
+            ended.data.update(error.data)
+            return ended
+        except (HermesError, *STORE_ERRORS):
+            title = self._catalog.platforms[tool.platform].title
+            return PlatformUnavailable(
+                f"{title} refused the account's access, and it could not be renewed now. Try again shortly."
+            )
+        if renewed:
+            return renewed
+        await self._linked.mark_needs_reconnect(*where, error.message, used=account.sealed)
+        return error
+
+    async def _renewed(self, caller: Caller, platform: AnyPlatform, label: str, sealed: str, deadline: float) -> str:
+        assert self._renewals is not None  # noqa: S101  (who calls this asked it before)
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._renewals.fresh(caller.customer_id, platform.id, label, sealed)
+        except NeedsReconnect as ended:
+            url = self._links.url(caller.customer_id, platform.id, label)
+            ended.message = f"The linked {platform.title} account no longer works. Reconnect it: {url}"
+            ended.data.setdefault("connect_url", url)
+            raise
+        except TimeoutError:
+            raise PlatformUnavailable(
+                f"{platform.title} did not renew the account's access in time; nothing was sent. Try again shortly.",
+                nothing_sent=True,
+            ) from None
 
     def _unseal(self, caller: Caller, platform: AnyPlatform, label: str, sealed: str) -> Credentials:
         name = self._key_name(caller.customer_id, platform.id, label)

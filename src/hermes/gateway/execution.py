@@ -50,18 +50,15 @@ async def execute(
     deadline = asyncio.get_running_loop().time() + tool.timeout
     account: OpenAccount | None = None
     try:
-        account = accounts.open(caller, tool, label, sealed, deadline)
+        account = await accounts.open(caller, tool, label, sealed, deadline)
         async with asyncio.timeout(tool.timeout + _BACKSTOP_SECONDS):
-            return _fenced(tool, await tool.run(account.api, arguments, context))
+            return _fenced(tool, await _run(accounts, caller, tool, arguments, context, account, deadline))
     except Asked:
         if context.repeats and account is not None and account.http.may_have_acted and tool.effect is not Effect.READ:
             # Run again it would act again. That is a fault of the tool's.
             raise unexpected(AskedTooLateError(tool.name), tool, may_have_acted=True) from None
         raise
     except HermesError as error:
-        if isinstance(error, NeedsReconnect) and account is not None:
-            # The platform said so. A credential that did not open here may well be fine for another replica.
-            await accounts.needs_reconnect(caller, tool, label, error, sealed)
         error.message = fence_text(error.message)
         error.data = fence(error.data)
         raise
@@ -76,6 +73,37 @@ def _fenced(tool: Tool, result: dict[str, Any]) -> dict[str, Any]:
         return dict(fence(result))
     rest = {name: value for name, value in result.items() if name != "content"}
     return {"content": fence_blocks(result["content"]), **fence(rest)}
+
+
+async def _run(
+    accounts: Accounts,
+    caller: Caller,
+    tool: Tool,
+    arguments: BaseModel,
+    context: ToolContext,
+    account: OpenAccount,
+    deadline: float,
+) -> dict[str, Any]:
+    """Run the tool; one that only reads a second time, if its access was refused and could be renewed."""
+    try:
+        return await tool.run(account.api, arguments, context)
+    except NeedsReconnect as refused:
+        # The platform said so. A credential that did not open here may well be fine for another replica.
+        answer = await accounts.after_refusal(caller, tool, account, refused)
+    if isinstance(answer, HermesError):
+        raise answer
+    if tool.effect is not Effect.READ:
+        raise _renewed_meanwhile(tool)
+    again = await accounts.open(caller, tool, account.label, answer, deadline)
+    return await tool.run(again.api, arguments, context)
+
+
+def _renewed_meanwhile(tool: Tool) -> PlatformUnavailable:
+    return PlatformUnavailable(
+        f"The platform refused the account's access, which has been renewed since. {tool.name} was not carried out. "
+        "Call it again.",
+        retry_after=0,
+    )
 
 
 def _may_have_acted(tool: Tool, account: OpenAccount | None) -> bool:

@@ -14,11 +14,11 @@ async def send_message(api: TelegramApi, chat_id: ChatId, text: Text4096) -> Sen
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Generic, Literal, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar, get_type_hints
 
 import orjson
 from pydantic import BaseModel, ConfigDict, SecretStr, create_model
@@ -30,6 +30,9 @@ from hermes.platforms.documents import Documents
 from hermes.platforms.ports import Ports
 from hermes.platforms.schema import Schema, input_schema, output_schema, without_member
 from hermes.settings import Settings
+
+if TYPE_CHECKING:
+    from hermes.platforms.oauth import OAuthConnect
 
 DEFAULT_ACCOUNT = "default"
 """The label of a customer's first account on a platform."""
@@ -260,6 +263,7 @@ class Platform(Generic[C, A]):
         title: str,
         credentials: type[C],
         connect: PasteToken,
+        oauth: Sequence[OAuthConnect] = (),
         open: Callable[[ApiContext, C], A],  # noqa: A002  (reads as the verb it is where platforms are declared)
         base_url: str = "",
         limits: tuple[RateLimit, ...] = (),
@@ -274,7 +278,8 @@ class Platform(Generic[C, A]):
             platform_id: lower-case id, first part of every tool's name.
             title: the service's name as people write it.
             credentials: the model of one account's secret.
-            connect: how an account is linked.
+            connect: how an account is linked by pasting what the person got from the vendor.
+            oauth: how it is linked by signing in at the vendor, where that can be; one for each vendor.
             open: makes the API object that tools get first, from the call's context and the account's secret.
             base_url: the vendor's API (`<PLATFORM>_API_BASE_URL` overrides it); empty when there is none.
             limits: what the vendor allows per account.
@@ -288,6 +293,7 @@ class Platform(Generic[C, A]):
         self.title = title
         self.credentials = credentials
         self.connect = connect
+        self.oauth = tuple(oauth)
         self.open = open
         self.base_url = base_url
         self.limits = limits
@@ -364,6 +370,14 @@ class Platform(Generic[C, A]):
 
     def api_base_url(self, settings: Settings) -> str:
         return (settings.platform(self.id, "API_BASE_URL") or self.base_url).rstrip("/")
+
+    def sign_in(self, provider: str | None) -> OAuthConnect | None:
+        """How an account is linked by signing in; None when it cannot be, or not at that vendor.
+
+        Args:
+            provider: which of several vendors; None for the first.
+        """
+        return next((one for one in self.oauth if provider in (None, one.provider)), None)
 
     def environ_accounts(self, settings: Settings) -> Mapping[str, C]:
         """The operator's own accounts of single-user mode: label → credentials; empty when none is set.

@@ -38,6 +38,10 @@ class Sandbox:
         self.services: dict[str, Service] = {
             platform: stand_in.create(self.stage) for platform, stand_in in self.stand_ins.items()
         }
+        for platform, service in self.services.items():
+            declared = self.stand_ins[platform]
+            limit = self.options.tokens_per_second
+            service.desks = [declared.desk(rules, self.clock, per_second=limit) for rules in declared.oauth]
         inspection = Inspection(self.stage, self.stand_ins, self.services, self.failures)
         gates = {
             platform: Gate(platform, service, self.stage, self.failures) for platform, service in self.services.items()

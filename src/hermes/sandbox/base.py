@@ -12,6 +12,7 @@ from typing import Any
 from hermes.sandbox.clock import Clock
 from hermes.sandbox.failures import Failure
 from hermes.sandbox.http import Answer, Incoming, html_error, json_answer
+from hermes.sandbox.oauth import OAuthDesk, OAuthRules
 from hermes.sandbox.options import SandboxOptions
 from hermes.sandbox.recorder import Message, Recorder
 from hermes.sandbox.webhooks import Webhooks
@@ -75,6 +76,8 @@ class Service(ABC):
 
     max_body: int = DEFAULT_MAX_BODY
     actions: Sequence[Action] = ()
+    desks: Sequence[OAuthDesk] = ()
+    """Where people sign in at this vendor; set once when the sandbox is built."""
 
     @abstractmethod
     def token_of(self, incoming: Incoming) -> str | None:
@@ -104,6 +107,16 @@ class Service(ABC):
     def reset(self) -> None:
         """Forget all accounts."""
 
+    def desk_for(self, path: str) -> OAuthDesk | None:
+        """The vendor's OAuth, if the path is one of its."""
+        return next((desk for desk in self.desks if desk.handles(path)), None)
+
+    def presented(self, token: str) -> str:
+        """A token as the stand-in knows accounts, whatever was issued for it."""
+        for desk in self.desks:
+            token = desk.presented(token)
+        return token
+
     async def close(self) -> None:
         """Close what the stand-in opened beside the sandbox's own server."""
         return
@@ -132,6 +145,8 @@ class StandIn:
         create: makes the running service.
         magic: documented tokens, recipients and the like that change its behaviour.
         demo: credentials of an account to begin with, by the platform's own field names.
+        oauth: how people sign in there.
+        desk: what serves that.
     """
 
     id: str
@@ -139,6 +154,8 @@ class StandIn:
     create: Callable[[Stage], Service] = field(repr=False)
     magic: Sequence[Magic] = ()
     demo: Mapping[str, str] = field(default_factory=dict, repr=False)
+    oauth: Sequence[OAuthRules] = ()
+    desk: type[OAuthDesk] = OAuthDesk
 
 
 def discover() -> dict[str, StandIn]:

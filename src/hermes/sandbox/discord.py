@@ -12,9 +12,12 @@ from hermes.sandbox.discord_messages import check_message, page_of
 from hermes.sandbox.discord_state import Bot, Channel, DiscordError, invalid_form, not_found, to_flag
 from hermes.sandbox.http import Answer, Incoming, MalformedBody, account_key, html_error, json_answer
 from hermes.sandbox.limits import RateLimiter
+from hermes.sandbox.oauth_vendors import DISCORD
 
 PATH = re.compile(r"^/v(\d{1,2})(/.*)$")
 VERSIONS = frozenset({"9", "10"})
+SIGNED_IN = ".oauth2."
+"""In the token of a person's account; every other is a bot's."""
 TOKEN = re.compile(r"^[A-Za-z0-9_-]{8,64}\.[A-Za-z0-9_-]{4,32}\.[A-Za-z0-9_-]{16,128}$")
 USER_AGENT = re.compile(r"^DiscordBot \(https?://[^,\s]+, [^)]+\)")
 SNOWFLAKE = re.compile(r"^(0|[1-9][0-9]*)$")
@@ -103,7 +106,10 @@ class DiscordService(Service):
         if not USER_AGENT.match(incoming.headers.get("user-agent", "")):
             return html_error(403, "Forbidden")
         token = self.token_of(incoming)
-        if token is None or not TOKEN.match(token) or not incoming.headers["authorization"].startswith("Bot "):
+        if token is None or not TOKEN.match(token):
+            raise DiscordError(401, 0, MESSAGES[0])
+        signed_in = SIGNED_IN in token
+        if incoming.headers["authorization"].startswith("Bearer ") != signed_in:
             raise DiscordError(401, 0, MESSAGES[0])
         if "broken" in token:
             return html_error(502, "Bad Gateway")
@@ -113,6 +119,8 @@ class DiscordService(Service):
             raise DiscordError(401, 0, MESSAGES[0])
         bot = self._bot(token)
         parts = found[2].strip("/").split("/")
+        if signed_in and parts[0] != "users":
+            raise DiscordError(401, 0, MESSAGES[0])  # no scope lets a person's token into servers
         bucket = f"{token} {incoming.method} {parts[0]} {parts[1] if len(parts) > 1 else ''} {parts[-1]}"
         wait = self._global.take(token)
         if wait:
@@ -296,6 +304,7 @@ stand_in = StandIn(
     id="discord",
     title="Discord",
     create=DiscordService,
+    oauth=(DISCORD,),
     magic=(
         Magic("any token of three parts with dots between them", "a bot of its own, in three servers"),
         Magic("token containing expired or revoked", "401: Unauthorized"),

@@ -28,6 +28,7 @@ from hermes.sandbox.email_imap import ImapSession, Refused
 from hermes.sandbox.email_smtp import SmtpRefused, SmtpSession
 from hermes.sandbox.email_store import Mail, MailAccount, MailFolder
 from hermes.sandbox.http import Answer, Incoming, json_answer
+from hermes.sandbox.oauth_vendors import GMAIL, OUTLOOK
 
 HOST = "mail.sandbox.example"
 _LINE = 2**20
@@ -134,13 +135,20 @@ class EmailService(Service):
         return talk
 
     def _log_in(self, user: str, secret: str) -> MailAccount:
+        secret = self._signed_in(user, secret)
         said = next((said for word, said in _BAD.items() if word in secret), None)
         if said is not None or "@" not in user:
             raise Refused(said or "[AUTHENTICATIONFAILED] the user is an address")
         self._secrets[user.lower()] = secret
         return self._mailbox(user)
 
+    def _signed_in(self, user: str, token: str) -> str:
+        """The secret: of a token that was issued for signing in, whose it is and whether it is still in force."""
+        account = self.presented(token)
+        return account if account == token or account.startswith(user.lower()) else "revoked"
+
     def _check(self, user: str, secret: str) -> str:
+        secret = self._signed_in(user, secret)
         said = next((said for word, said in _BAD_SMTP.items() if word in secret), None)
         if said is not None or "@" not in user:
             raise SmtpRefused(said or "535 5.7.8 the user is an address")
@@ -229,6 +237,7 @@ stand_in = StandIn(
     "email",
     title="Email",
     create=EmailService,
+    oauth=(GMAIL, OUTLOOK),
     magic=(
         Magic("password with expired or revoked in it", "refuses the login"),
         Magic("password with limited in it", "too many connections"),

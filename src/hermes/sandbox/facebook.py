@@ -21,6 +21,8 @@ from hermes.sandbox.graph import GraphCall, GraphError, choose_fields, missing_o
 from hermes.sandbox.graph_service import GraphService, graph_time, moment, truth
 from hermes.sandbox.http import Upload, derived_digits, is_web_url
 from hermes.sandbox.images import image_size
+from hermes.sandbox.oauth_meta import FacebookDesk
+from hermes.sandbox.oauth_vendors import FACEBOOK
 
 EMBEDDED = re.compile(r"^EAAsandbox-page-(\d{5,20})-[A-Za-z0-9_-]*$")
 LONGEST_MESSAGE = 63_206
@@ -134,16 +136,12 @@ class FacebookService(GraphService):
     def _me(self, call: GraphCall, edge: tuple[str, ...]) -> dict[str, Any]:
         number = self.number_of(call.token)
         if edge == ("accounts",):
-            shown = {
-                "id": number,
-                "name": "Sandbox Page",
-                "username": "sandboxpage",
-                "access_token": page_token(call.token, number),
-                "category": "Software",
-                "tasks": ["MANAGE", "CREATE_CONTENT", "MODERATE", "MESSAGING", "ADVERTISE", "ANALYZE"],
-            }
+            pages = {"manypages": 3, "nopages": 0}
+            number_of_pages = next((count for word, count in pages.items() if word in call.token), 1)
+            shown = [_listed_page(call.token, str(int(number) + place), place) for place in range(number_of_pages)]
             fields = ("access_token", "category", "name", "id", "tasks")
-            return page([choose_fields(shown, call.args.get("fields"), fields, "Page")], call, self._base(call))
+            chosen = [choose_fields(one, call.args.get("fields"), fields, "Page") for one in shown]
+            return page(chosen, call, self._base(call))
         if edge:
             raise parameter_error(f"Tried accessing nonexisting field ({edge[0]}) on node type (User)")
         person = {"id": derived_digits(call.token, "user"), "name": "Ann Sandbox"}
@@ -316,6 +314,17 @@ def page_token(token: str, number: str) -> str:
     return f"EAAsandbox-page-{number}-{derived_digits(token, 'token', 8)}" if "user" in token else token
 
 
+def _listed_page(token: str, number: str, place: int) -> dict[str, Any]:
+    return {
+        "id": number,
+        "name": "Sandbox Page" if place == 0 else f"Sandbox Page {place + 1}",
+        "username": "sandboxpage",
+        "access_token": page_token(token, number),
+        "category": "Software",
+        "tasks": ["MANAGE", "CREATE_CONTENT", "MODERATE", "MESSAGING", "ADVERTISE", "ANALYZE"],
+    }
+
+
 def _page_fields(own: Page) -> dict[str, Any]:
     return {
         "id": own.id,
@@ -391,6 +400,8 @@ stand_in = StandIn(
     id="facebook",
     title="Facebook",
     create=FacebookService,
+    oauth=(FACEBOOK,),
+    desk=FacebookDesk,
     magic=(
         Magic("token EAAsandbox-page-<page id>-<anything>", "is the token of this Page"),
         Magic("any other token EAA…", "is the token of a Page of its own (see “A token's account”)"),

@@ -44,23 +44,35 @@ class Gate:
         if incoming is None:
             return
         token = self._service.token_of(incoming)
+        query, body = incoming.query, incoming.body
+        desk = self._service.desk_for(path)
+        if desk is not None:
+            query, body = desk.shown(query), desk.shown(body.decode("utf-8", "replace")).encode()
         record = self._stage.recorder.request(
-            self._stage.clock.now(), self._platform, token, incoming.method, path, incoming.query,
-            incoming.content_type, incoming.body,
-        )  # fmt: skip
+            self._stage.clock.now(), self._platform, token, incoming.method, path, query, incoming.content_type, body
+        )
         failure = self._failures.take(self._platform, token, path)
         if failure is not None:
             record.failure = failure.kind.value
             record.status = await self._fail(failure, incoming, scope, send)
             return
-        answer = self._service.too_large() if too_large else await self._service.answer(incoming)
+        answer = self._service.too_large() if too_large else await self._act(incoming)
         record.status = answer.status
         await _send(send, answer)
+
+    async def _act(self, incoming: Incoming) -> Answer:
+        desk = self._service.desk_for(incoming.path)
+        if desk is not None:
+            return await desk.answer(incoming)
+        token, secret = self._service.token_of(incoming), self._stage.options.meta_app_secret
+        for desk in self._service.desks:
+            incoming = desk.present(incoming, token, secret)
+        return await self._service.answer(incoming)
 
     async def _fail(self, failure: Failure, incoming: Incoming, scope: Scope, send: Send) -> int | None:
         """Fail as told; returns the HTTP status that the client saw, None if it saw none."""
         acts = failure.acts or failure.kind not in WITHOUT_ACTING
-        answer = await self._service.answer(incoming) if acts else NOTHING
+        answer = await self._act(incoming) if acts else NOTHING
         status: int | None = answer.status
         match failure.kind:
             case FailureKind.TIMEOUT_BEFORE | FailureKind.TIMEOUT_AFTER:

@@ -74,6 +74,7 @@ class Inspection:
             ("/_sandbox/webhooks", "POST", self._order),
             ("/_sandbox/reset", "POST", self._reset),
             ("/_sandbox/account", "POST", self._account),
+            ("/_sandbox/end-access", "POST", self._end_access),
             ("/_sandbox/actions/{platform}/{action}", "POST", self._act),
         ]
         return [
@@ -178,6 +179,8 @@ class Inspection:
         self._stage.webhooks.clear()
         for service in self._services.values():
             service.reset()
+            for desk in service.desks:
+                desk.reset()
         return {"reset": True}
 
     async def _account(self, _: Request, given: dict[str, Any]) -> Any:
@@ -186,6 +189,11 @@ class Inspection:
         account = service.account(token)
         said = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in account.items())
         return {"account": account_key(token), **account, "said": said}
+
+    async def _end_access(self, _: Request, given: dict[str, Any]) -> Any:
+        """A person takes hermes's access back at the vendor."""
+        desks = self._service(given.get("platform")).desks
+        return {"ended": sum(desk.end(str(given.get("person") or "")) for desk in desks)}
 
     async def _act(self, request: Request, given: dict[str, Any]) -> Any:
         service = self._service(request.path_params["platform"])

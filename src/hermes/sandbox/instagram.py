@@ -40,6 +40,8 @@ from hermes.sandbox.instagram_media import (
     check_words,
     refusal,
 )
+from hermes.sandbox.oauth_meta import InstagramDesk
+from hermes.sandbox.oauth_vendors import INSTAGRAM
 
 EMBEDDED = re.compile(r"^(?:IGAA|EAA)sandbox-ig-(\d{5,20})-[A-Za-z0-9_-]*$")
 UPLOADS = "/ig-api-upload"
@@ -335,6 +337,8 @@ stand_in = StandIn(
     id="instagram",
     title="Instagram",
     create=InstagramService,
+    oauth=(INSTAGRAM,),
+    desk=InstagramDesk,
     magic=(
         Magic("token IGAAsandbox-ig-<account id>-<anything>", "controls this account, with Instagram Login"),
         Magic("token EAAsandbox-ig-<account id>-<anything>", "controls this account, with Facebook Login"),

@@ -21,6 +21,7 @@ from hermes.sandbox.http import Answer, Incoming, MalformedBody, derived_digits,
 from hermes.sandbox.linkedin_media import PATH as UPLOAD_PATH
 from hermes.sandbox.linkedin_media import Asset, Assets
 from hermes.sandbox.linkedin_posts import AUTHOR, LinkedInError, check_post, shown_text
+from hermes.sandbox.oauth_vendors import LINKEDIN
 
 TOKEN = re.compile(r"^AQ[A-Za-z0-9_-]{5,}$")
 LIVING_VERSIONS = range(202512, 202612)
@@ -320,6 +321,7 @@ stand_in = StandIn(
     id="linkedin",
     title="LinkedIn",
     create=LinkedInService,
+    oauth=(LINKEDIN,),
     magic=(
         Magic("token AQ…", "a member of its own, with the scopes of the self-serve products"),
         Magic("token containing partner", "has the scopes for connections, messages and pages as well"),

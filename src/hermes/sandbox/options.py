@@ -23,6 +23,8 @@ class SandboxOptions:
     """Time stands still between `advance` calls."""
     vendor_limits: bool = False
     """Hold callers to the vendors' rate limits. Off by default: load tests measure hermes, not the limits."""
+    tokens_per_second: float | None = None
+    """How many requests for OAuth tokens each vendor takes; None: any number."""
     status_delays: tuple[float, float, float] = (0.2, 1.0, 3.0)
     """Seconds from sending a WhatsApp message to its `sent`, `delivered` and `read`."""
     kept: int = 10_000

@@ -15,6 +15,7 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from hermes.sandbox.base import ActionError, Magic, Service, Stage, StandIn
 from hermes.sandbox.http import Answer, Incoming, MalformedBody, html_error, json_answer
+from hermes.sandbox.oauth_vendors import SNAPCHAT
 from hermes.sandbox.snapchat_media import LARGEST_PART, Medium, SnapError, looks_like, read_key
 
 TOKEN: Final = re.compile(r"^[A-Za-z0-9._-]{8,}$")
@@ -353,6 +354,7 @@ stand_in = StandIn(
     "snapchat",
     "Snapchat",
     SnapchatService,
+    oauth=(SNAPCHAT,),
     magic=(
         Magic("a token with noprofile", "the app is not allow-listed for the Public Profile API: 403 without a body"),
         Magic("a token with norole", "no role in the ad account: 403"),

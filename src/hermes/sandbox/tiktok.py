@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
 from hermes.sandbox.base import ActionError, Magic, Service, Stage, StandIn
 from hermes.sandbox.http import Answer, Incoming, MalformedBody, derived_digits, html_error, json_answer
 from hermes.sandbox.limits import RateLimiter
+from hermes.sandbox.oauth_vendors import TIKTOK
 from hermes.sandbox.tiktok_posts import Publication, TikTokError, check_post, check_source
 
 TOKEN = re.compile(r"^act\.[A-Za-z0-9!*_.-]{5,}$")
@@ -280,6 +282,7 @@ stand_in = StandIn(
     id="tiktok",
     title="TikTok",
     create=TikTokService,
+    oauth=(replace(TIKTOK, more=lambda account: {"open_id": _open_id(account)}),),
     magic=(
         Magic("token act.…", "a public account of an audited app, with all scopes"),
         Magic("token containing private", "a private account: other privacy levels, no duets and stitches"),

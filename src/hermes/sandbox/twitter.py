@@ -9,6 +9,7 @@ from typing import Any
 
 from hermes.sandbox.base import ActionError, Magic, Service, Stage, StandIn
 from hermes.sandbox.http import Answer, Incoming, MalformedBody, account_key, html_error, json_answer
+from hermes.sandbox.oauth_vendors import X
 from hermes.sandbox.twitter_dialects import dialect_of, shown_page, shown_user
 from hermes.sandbox.twitter_media import MediaStore
 from hermes.sandbox.twitter_posts import check_post
@@ -353,6 +354,7 @@ stand_in = StandIn(
     id="twitter",
     title="X",
     create=TwitterService,
+    oauth=(X,),
     magic=(
         Magic("any token of 16 or more visible characters", "an account of its own"),
         Magic("token containing expired or revoked", "401 Unauthorized"),

@@ -36,14 +36,7 @@ class Rates:
     """Counts in a sliding window. Without Redis nothing is let through."""
 
     def __init__(self, redis: Redis) -> None:
-        # the pool is ours: the address in front of it is never connected to
-        storage = RedisStorage(
-            "async+redis://pool:6379",
-            implementation="redispy",
-            key_prefix=_PREFIX,
-            connection_pool=redis.connection_pool,  # type: ignore[arg-type]  # passed on to redis-py as it is
-        )
-        self._limiter = SlidingWindowCounterRateLimiter(storage)
+        self._limiter = SlidingWindowCounterRateLimiter(counters(redis))
 
     async def take(self, rate: Rate, who: str) -> None:
         """Count one time.
@@ -64,6 +57,17 @@ class Rates:
             retry_after=max(1.0, round(stats.reset_time - time.time(), 1)),
             limited_by="address",
         )
+
+
+def counters(redis: Redis) -> RedisStorage:
+    """Where the library counts: the house's Redis."""
+    # the pool is ours: the address in front of it is never connected to
+    return RedisStorage(
+        "async+redis://pool:6379",
+        implementation="redispy",
+        key_prefix=_PREFIX,
+        connection_pool=redis.connection_pool,  # type: ignore[arg-type]  # passed on to redis-py as it is
+    )
 
 
 def household(address: str) -> str:

@@ -15,6 +15,7 @@ from hermes.billing.plans import plan_of
 from hermes.connections.links import ConnectLinks, LinkUnusable
 from hermes.connections.models import Connection
 from hermes.connections.service import CONNECT, Connections
+from hermes.connections.sign_in import SignIns
 from hermes.errors import (
     Conflict,
     HermesError,
@@ -49,13 +50,20 @@ class ConnectPages:
     """`/connect` and `/connect/{platform}`."""
 
     def __init__(
-        self, base: WebBase, catalog: Catalog, connections: Connections, links: ConnectLinks, audit: ActionAudit
+        self,
+        base: WebBase,
+        catalog: Catalog,
+        connections: Connections,
+        links: ConnectLinks,
+        audit: ActionAudit,
+        sign_ins: SignIns,
     ) -> None:
         self._base = base
         self._catalog = catalog
         self._connections = connections
         self._links = links
         self._audit = audit
+        self._sign_ins = sign_ins
         self._fields: Mapping[str, list[FormField]] = {
             platform.id: form_fields(platform.credentials) for platform in catalog
         }
@@ -142,6 +150,7 @@ class ConnectPages:
             given=given,
             errors=errors,
             default_account=DEFAULT_ACCOUNT,
+            ways=self._sign_ins.ways(platform),
             accounts=await self._accounts(person, platform),
             in_plan=plan_of(person.caller.plan).includes(platform.id),
             purpose=_purpose(platform),

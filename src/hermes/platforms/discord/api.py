@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from importlib.metadata import version
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, TypeAdapter, ValidationError, model_validator
 
-from hermes.errors import HermesError
+from hermes.errors import HermesError, PlatformRejected
 from hermes.net.answers import retry_after as asked_to_wait
 from hermes.net.upstream import UpstreamResponse
 from hermes.platforms.base import ApiContext, Credentials, Env, Setting
@@ -29,7 +30,9 @@ _TOKEN = re.compile(r"(?:Bot )?([A-Za-z0-9_-]{8,64}\.[A-Za-z0-9_-]{4,32}\.[A-Za-
 M = TypeVar("M", bound=BaseModel)
 
 
-def _well_formed(token: SecretStr) -> SecretStr:
+def _well_formed(token: SecretStr | None) -> SecretStr | None:
+    if token is None:
+        return None
     found = _TOKEN.match(token.get_secret_value().strip())
     if found is None:
         raise ValueError("must be a bot's token from the developer portal: three parts with dots between them")
@@ -37,11 +40,23 @@ def _well_formed(token: SecretStr) -> SecretStr:
 
 
 class DiscordCredentials(Credentials):
-    """A bot's token, from Discord's developer portal. It does not expire."""
+    """A bot's token, from Discord's developer portal, which does not expire; or a person's, who signed in.
+
+    A person's shows who they are and which servers they are in. Channels and messages are for bots.
+    """
 
     bot_token: Annotated[
-        SecretStr, Field(alias="botToken"), AfterValidator(_well_formed), Env("DISCORD_BOT_TOKEN")
-    ]  # fmt: skip
+        SecretStr | None, Field(alias="botToken"), AfterValidator(_well_formed), Env("DISCORD_BOT_TOKEN")
+    ] = None
+    access_token: Annotated[SecretStr | None, Field(alias="accessToken", min_length=8, max_length=4096)] = None
+    refresh_token: Annotated[SecretStr | None, Field(alias="refreshToken", min_length=8, max_length=4096)] = None
+    expires_at: Annotated[datetime | None, Field(alias="expiresAt")] = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.bot_token is None) == (self.access_token is None):
+            raise ValueError("give a bot's token (botToken)")
+        return self
 
 
 class DiscordApi:
@@ -49,7 +64,8 @@ class DiscordApi:
 
     def __init__(self, context: ApiContext, credentials: DiscordCredentials) -> None:
         self.context = context
-        self._token = credentials.bot_token
+        self._authorization = _authorization(credentials)
+        self._is_bot = credentials.bot_token is not None
         chosen = context.setting(API_VERSION)
         self._version = chosen if _VERSION.match(chosen) else API_VERSION.default
 
@@ -88,10 +104,16 @@ class DiscordApi:
     async def _request(
         self, method: str, path: str, query: Mapping[str, str | int], body: Mapping[str, Any] | None
     ) -> tuple[Any, UpstreamResponse]:
+        if not self._is_bot and not path.startswith("users/@me"):
+            raise PlatformRejected(
+                "The linked Discord account is a person's, and Discord lets only bots see channels and send messages. "
+                "Link a bot with its token from the developer portal.",
+                nothing_sent=True,
+            )
         response = await self.context.http.request(
             method,
             f"{self.context.base_url}/{self._version}/{path}",
-            headers={"Authorization": f"Bot {self._token.get_secret_value()}", "User-Agent": USER_AGENT},
+            headers={"Authorization": self._authorization, "User-Agent": USER_AGENT},
             query=query or None,
             json=body,
         )
@@ -122,6 +144,11 @@ class DiscordApi:
             scope = response.headers.get("X-RateLimit-Scope")
             error.data.update({"scope": scope} if scope in ("user", "global", "shared") else {})
         return error
+
+
+def _authorization(credentials: DiscordCredentials) -> str:
+    bot, person = credentials.bot_token, credentials.access_token
+    return f"Bot {bot.get_secret_value()}" if bot else f"Bearer {person.get_secret_value()}" if person else ""
 
 
 def _wait(answer: Mapping[str, Any], headers: Mapping[str, str]) -> float | None:

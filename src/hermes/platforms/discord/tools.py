@@ -24,6 +24,7 @@ from hermes.platforms.discord.models import (
     SentMessage,
     Snowflake,
 )
+from hermes.platforms.discord.oauth import SIGN_IN_AT_DISCORD
 
 discord = Platform(
     "discord",
@@ -38,6 +39,7 @@ discord = Platform(
             "https://discord.com/oauth2/authorize?client_id=YOUR_APPLICATION_ID&scope=bot&permissions=274878024704",
         ),
     ),
+    oauth=(SIGN_IN_AT_DISCORD,),
     open=DiscordApi,
     base_url="https://discord.com/api",
     settings=(API_VERSION,),

@@ -62,6 +62,12 @@ class SandboxOpener:
     def __init__(self) -> None:
         self._openers: dict[str, Opener] = {}
 
+    async def end_sessions(self) -> None:
+        """Log out of every mailbox, as the stand-in's servers might have it: the next call logs in again."""
+        openers, self._openers = self._openers, {}
+        for opener in openers.values():
+            await opener.pool.close()
+
     def __call__(self, context: ApiContext, credentials: EmailCredentials) -> EmailApi:
         origin = context.settings.environ["SANDBOX_ORIGIN"]
         opener = self._openers.get(origin)

@@ -13,6 +13,7 @@ from hermes.platforms.email.api import EmailApi, Opener
 from hermes.platforms.email.credentials import EmailCredentials, accounts_of, check_accounts
 from hermes.platforms.email.ids import MAX_ID
 from hermes.platforms.email.models import Folders, Message, Profile, SavedDraft, SearchResult, SentEmail
+from hermes.platforms.email.oauth import SIGN_IN_AT_GOOGLE, SIGN_IN_AT_MICROSOFT
 from hermes.platforms.email.search import Criteria
 
 email = Platform(
@@ -28,6 +29,7 @@ email = Platform(
             "If the servers are not found by the address, give imap_host and smtp_host as your provider names them.",
         ),
     ),
+    oauth=(SIGN_IN_AT_GOOGLE, SIGN_IN_AT_MICROSOFT),
     open=Opener(),
     limits=(
         RateLimit(requests=500, seconds=86400, source="https://support.google.com/mail/answer/22839", enforced=False),

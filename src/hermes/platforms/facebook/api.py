@@ -46,6 +46,9 @@ class FacebookCredentials(Credentials):
     access_token: Annotated[AccessToken, Field(alias="accessToken"), Env("FACEBOOK_ACCESS_TOKEN")]
     user_access_token: Annotated[AccessToken | None, Field(alias="userAccessToken")] = None
     expires_at: Annotated[datetime | None, Field(alias="expiresAt")] = None
+    user_expires_at: Annotated[
+        datetime | None, Field(alias="userExpiresAt", description="When the person's token ends, if it is not renewed")
+    ] = None
 
 
 class FacebookApi(GraphApi):

@@ -19,6 +19,7 @@ from hermes.platforms.facebook.api import (
     FacebookCredentials,
 )
 from hermes.platforms.facebook.models import PageInfo, Posts, PublishedPost, PublishedVideo
+from hermes.platforms.facebook.oauth import SIGN_IN_AT_FACEBOOK
 from hermes.platforms.facebook.publishing import (
     await_processing,
     find_post,
@@ -57,6 +58,7 @@ facebook = Platform(
             "access_token. The person's token does not publish.",
         ),
     ),
+    oauth=(SIGN_IN_AT_FACEBOOK,),
     open=FacebookApi,
     base_url="https://graph.facebook.com",
     settings=(GRAPH_VERSION, *_NUMBERS),

@@ -23,6 +23,7 @@ from hermes.platforms.instagram.api import (
     InstagramCredentials,
 )
 from hermes.platforms.instagram.models import MediaList, Profile, PublishedMedia
+from hermes.platforms.instagram.oauth import SIGN_IN_AT_INSTAGRAM
 from hermes.platforms.instagram.publishing import (
     Container,
     await_container,
@@ -63,6 +64,7 @@ instagram = Platform(
             "linked to a Page, and the Page's instagram_business_account id.",
         ),
     ),
+    oauth=(SIGN_IN_AT_INSTAGRAM,),
     open=InstagramApi,
     base_url=INSTAGRAM_HOST,
     settings=(GRAPH_VERSION, *_NUMBERS),

@@ -32,6 +32,7 @@ from hermes.platforms.linkedin.models import (
     UploadedVideo,
     Video,
 )
+from hermes.platforms.linkedin.oauth import SIGN_IN_AT_LINKEDIN
 from hermes.platforms.linkedin.people import find_connections, send_to_connections
 from hermes.platforms.linkedin.posts import check_audience, content_of, post_body, publish, wrong
 from hermes.platforms.linkedin.uploads import Uploads
@@ -50,6 +51,7 @@ linkedin = Platform(
             "Sign in, and copy the access token. It lasts 60 days.",
         ),
     ),
+    oauth=(SIGN_IN_AT_LINKEDIN,),
     open=LinkedInApi,
     base_url="https://api.linkedin.com",
     settings=(VERSION, VIDEO_MAX_MB, MESSAGES_SCOPE),

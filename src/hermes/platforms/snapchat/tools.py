@@ -12,6 +12,7 @@ from hermes.platforms.context import ToolContext
 from hermes.platforms.ports import PublishState
 from hermes.platforms.snapchat.api import ADS_API, BUSINESS_API, SnapchatApi, SnapchatCredentials
 from hermes.platforms.snapchat.models import AdAccount, AdAccounts, Me, PublicProfile, Snap, Target, Uuid
+from hermes.platforms.snapchat.oauth import SIGN_IN_AT_SNAPCHAT
 from hermes.platforms.snapchat.publishing import (
     AD_MEDIA,
     SPOTLIGHT_MEDIA,
@@ -36,6 +37,7 @@ snapchat = Platform(
             "Copy the access token that the app receives. It lasts an hour.",
         ),
     ),
+    oauth=(SIGN_IN_AT_SNAPCHAT,),
     open=SnapchatApi,
     base_url=ADS_API,
     settings=(BUSINESS_API,),

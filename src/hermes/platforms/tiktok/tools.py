@@ -13,6 +13,7 @@ from hermes.platforms.context import ToolContext
 from hermes.platforms.tiktok.api import BASIC, PUBLISH, UPLOAD, TikTokApi, TikTokCredentials
 from hermes.platforms.tiktok.errors import failure_of
 from hermes.platforms.tiktok.models import CreatorInfo, Profile, VideoStatus
+from hermes.platforms.tiktok.oauth import SIGN_IN_AT_TIKTOK
 from hermes.platforms.tiktok.publishing import Draft, Publishing, explained, wrong
 
 _DOCS = "https://developers.tiktok.com/doc"
@@ -31,6 +32,7 @@ tiktok = Platform(
             "Until TikTok has audited the app, it posts to private accounts only, visible to nobody else.",
         ),
     ),
+    oauth=(SIGN_IN_AT_TIKTOK,),
     open=TikTokApi,
     base_url="https://open.tiktokapis.com",
     # Each counts for its own requests, per account, and the refusal is cheap and clear.

@@ -24,6 +24,7 @@ from hermes.platforms.twitter.models import (
     User,
     tweet_of,
 )
+from hermes.platforms.twitter.oauth import SIGN_IN_AT_X
 from hermes.platforms.twitter.posting import (
     check_text,
     create,
@@ -47,6 +48,7 @@ twitter = Platform(
             "Copy the access token (it lasts two hours) and the refresh token.",
         ),
     ),
+    oauth=(SIGN_IN_AT_X,),
     open=TwitterApi,
     base_url="https://api.x.com",
     settings=SETTINGS,

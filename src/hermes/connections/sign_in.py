@@ -1,0 +1,244 @@
+"""Linking an account by signing in at its vendor (RFC 6749, 4.1): the way there, back, and the choice of an account.
+
+What is under way lies sealed in Redis under the customer's own name, so that any replica can go on with it, and nobody
+but the person who began it: the answer of a vendor counts once, within ten minutes, in the session that asked for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+import structlog
+from redis.asyncio import Redis
+
+from hermes.connections.choosing import PendingChoices
+from hermes.connections.models import Connection
+from hermes.connections.names import printable
+from hermes.connections.service import Connections
+from hermes.connections.vendor import VendorClient
+from hermes.crypto import Keyring, Undecryptable
+from hermes.errors import HermesError, NotFound, PlatformRejected
+from hermes.identity.caller import Caller
+from hermes.platforms.base import DEFAULT_ACCOUNT
+from hermes.platforms.catalog import AnyPlatform
+from hermes.platforms.oauth import Choice, OAuthConnect, Tokens
+from hermes.settings import Settings
+
+STATE_SECONDS: Final = 600
+_STATE_BYTES: Final = 32
+_VERIFIER_BYTES: Final = 48
+_LONGEST: Final = 4096
+_SAID_NO: Final = frozenset({"access_denied", "user_denied", "user_cancelled_login", "user_cancelled_authorize"})
+
+log = structlog.get_logger(__name__)
+
+
+class SignInRefused(HermesError):
+    """Nothing was linked. `message` says why, and what the person does now. `said_no`: they did not allow it."""
+
+    code = "platform_rejected"
+    status = 400
+
+    def __init__(self, message: str, *, said_no: bool = False) -> None:
+        super().__init__(message, nothing_sent=True)
+        self.said_no = said_no
+
+
+@dataclass(frozen=True, slots=True)
+class ToChoose:
+    """The person signed in, and has to say which of several accounts is meant."""
+
+    platform: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class _UnderWay:
+    """What was begun: kept until the vendor's answer comes."""
+
+    platform: str
+    provider: str
+    label: str
+    session: str
+    verifier: str
+
+
+class SignIns:
+    """Begins and finishes sign-ins. A caller is a person in a browser, and acts for themselves only."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        vendor: VendorClient,
+        choices: PendingChoices,
+        redis: Redis,
+        keyring: Keyring,
+        settings: Settings,
+    ) -> None:
+        self._connections = connections
+        self._vendor = vendor
+        self._choices = choices
+        self._redis = redis
+        self._keyring = keyring
+        self._settings = settings
+
+    def ways(self, platform: AnyPlatform) -> Sequence[OAuthConnect]:
+        """How this platform's accounts can be linked by signing in on this server."""
+        return [connect for connect in platform.oauth if connect.client(self._settings) is not None]
+
+    async def begin(
+        self, caller: Caller, platform: str, provider: str | None = None, label: str = DEFAULT_ACCOUNT
+    ) -> str:
+        """Where the person's browser goes to sign in.
+
+        Args:
+            caller: the person, by their session.
+            platform: the platform's id.
+            provider: at which of several vendors.
+            label: the account's name among the customer's accounts on that platform.
+
+        Raises:
+            NotFound: no such platform, or its accounts are not linked by signing in.
+            NotConnected: the vendor's app is not set up on this server.
+            NotGranted: the plan or the session does not reach it.
+            InvalidArguments: the label does not fit.
+        """
+        declared = self._connections.may_connect(caller, platform, label)
+        connect = _way(declared, provider)
+        state, verifier = secrets.token_urlsafe(_STATE_BYTES), secrets.token_urlsafe(_VERIFIER_BYTES)
+        location = self._vendor.authorize_location(
+            connect, state=state, redirect_uri=self._redirect_uri(declared, connect), verifier=verifier
+        )
+        begun = [declared.id, connect.provider, label, caller.key_id, verifier]
+        name = _state_name(caller.customer_id, state)
+        await self._redis.set(name, self._keyring.seal(orjson.dumps(begun), name), ex=STATE_SECONDS)
+        return location
+
+    async def finish(self, caller: Caller, platform: str, answer: Mapping[str, str]) -> Connection | ToChoose:
+        """Link the account with what the vendor sent the browser back with.
+
+        Args:
+            caller: the person, by their session: the one in which it was begun.
+            platform: the platform's id, of the address that the browser came to.
+            answer: the query: `state`, and `code` or `error`.
+
+        Returns:
+            The linked account, or what is to be chosen first.
+
+        Raises:
+            SignInRefused: nothing was linked; the message is for the person.
+            HermesError: as `Connections.connect`, or the vendor could not be asked.
+        """
+        under_way = await self._take(caller, answer.get("state", ""))
+        if under_way is None or under_way.platform != platform or under_way.session != caller.key_id:
+            raise SignInRefused(
+                "This sign-in was begun in another browser or more than ten minutes ago, or it was answered before. "
+                "Begin it again."
+            )
+        declared = self._connections.may_connect(caller, platform, under_way.label)
+        connect = _way(declared, under_way.provider)
+        code = answer.get("code", "").removesuffix("#_")  # Instagram's mark
+        if not code or len(code) > _LONGEST:
+            await self._connections.not_linked(caller, platform, under_way.label)
+            raise _no_code(connect, answer.get("error"), answer.get("error_description"))
+        try:
+            tokens = await self._vendor.exchange(
+                connect, code=code, redirect_uri=self._redirect_uri(declared, connect), verifier=under_way.verifier
+            )
+        except PlatformRejected as refused:
+            await self._connections.not_linked(caller, platform, under_way.label)
+            raise SignInRefused(refused.message) from None
+        if connect.choices is None:
+            fields = connect.credentials_of(tokens)
+            return await self._connections.connect_signed_in(caller, declared, connect, tokens, fields, under_way.label)
+        return await self._chosen(caller, declared, connect, tokens, under_way.label)
+
+    async def choices(self, caller: Caller, platform: str, label: str) -> Sequence[Choice]:
+        """What the person can choose from; empty when there is nothing to choose, or not any more."""
+        pending = await self._choices.of(caller.customer_id, platform, label)
+        return [] if pending is None else pending.choices
+
+    async def choose(self, caller: Caller, platform: str, label: str, choice_id: str) -> Connection:
+        """Link the account that the person chose.
+
+        Raises:
+            SignInRefused: there is nothing to choose any more, or it is none of those.
+            HermesError: as `Connections.connect`.
+        """
+        declared = self._connections.may_connect(caller, platform, label)
+        pending = await self._choices.of(caller.customer_id, platform, label)
+        if pending is None:
+            raise SignInRefused("This sign-in was an hour ago. Begin it again.")
+        chosen = next((one for one in pending.choices if one.id == choice_id), None)
+        if chosen is None:
+            raise SignInRefused("That is none of the accounts that you may use. Choose one of the list.")
+        connect = _way(declared, pending.provider)
+        connection = await self._connections.connect_signed_in(
+            caller, declared, connect, pending.tokens, chosen.credentials, label
+        )
+        await self._choices.forget(caller.customer_id, platform, label)
+        return connection
+
+    async def _chosen(
+        self, caller: Caller, platform: AnyPlatform, connect: OAuthConnect, tokens: Tokens, label: str
+    ) -> Connection | ToChoose:
+        found = await self._connections.accounts_of(caller, platform, connect, tokens, label)
+        if not found:
+            await self._connections.not_linked(caller, platform.id, label)
+            raise SignInRefused(
+                f"{connect.title} let you in, but shows no account there that this server may use for you. Look at "
+                "which accounts you may manage, allow access to one of them, and begin again."
+            )
+        if len(found) == 1:
+            return await self._connections.connect_signed_in(
+                caller, platform, connect, tokens, found[0].credentials, label
+            )
+        await self._choices.keep(caller.customer_id, platform.id, label, connect.provider, tokens, found)
+        await self._connections.leave_incomplete(caller, platform, connect, label)
+        return ToChoose(platform.id, label)
+
+    async def _take(self, caller: Caller, state: str) -> _UnderWay | None:
+        """What was begun with this state; it is gone afterwards, whatever comes of it."""
+        name = _state_name(caller.customer_id, state)
+        sealed = await self._redis.getdel(name) if 0 < len(state) <= _LONGEST else None
+        if sealed is None:
+            return None
+        try:
+            return _UnderWay(*orjson.loads(self._keyring.open(str(sealed), name)))
+        except Undecryptable as error:
+            log.error("sign_in_does_not_open", reason=error.reason)
+            return None
+
+    def _redirect_uri(self, platform: AnyPlatform, connect: OAuthConnect) -> str:
+        return self._settings.public_url + connect.callback(platform.id)
+
+
+def _state_name(customer_id: str, state: str) -> str:
+    return f"connect_state:{customer_id}:{hashlib.sha256(state.encode()).hexdigest()}"
+
+
+def _way(platform: AnyPlatform, provider: str | None) -> OAuthConnect:
+    connect = platform.sign_in(provider)
+    if connect is None:
+        known = ", ".join(one.provider for one in platform.oauth)
+        raise NotFound(
+            f"{platform.title} accounts are linked by signing in with one of {known}."
+            if known
+            else f"{platform.title} accounts are not linked by signing in."
+        )
+    return connect
+
+
+def _no_code(connect: OAuthConnect, error: Any, described: Any) -> SignInRefused:
+    if error in _SAID_NO:
+        return SignInRefused(
+            f"You did not allow access at {connect.title}, so nothing was linked. If that was a mistake, begin again.",
+            said_no=True,
+        )
+    said = printable(f"{error or 'no answer'}: {described or ''}".strip(": "), 200)
+    return SignInRefused(f"{connect.title} did not let this server in ({said}). Nothing was linked; begin again.")

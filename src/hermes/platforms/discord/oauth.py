@@ -1,0 +1,26 @@
+"""Signing in at Discord: who the person is and which servers they are in. Messages need a bot's token.
+
+Source: https://discord.com/developers/docs/topics/oauth2.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from hermes.platforms.oauth import OAuthConnect, Pkce
+
+SIGN_IN_AT_DISCORD: Final = OAuthConnect(
+    "discord",
+    title="Discord",
+    authorize_url="https://discord.com/oauth2/authorize",
+    token_url="https://discord.com/api/oauth2/token",  # noqa: S106  (an address)
+    revoke_url="https://discord.com/api/oauth2/token/revoke",
+    revoke_by_hand="Discord, User Settings, Authorized Apps",
+    pkce=Pkce.S256,
+    basic_auth=True,
+    scopes=("identify", "guilds"),
+    rotates=True,
+    renew_before=timedelta(days=1),
+    source="https://discord.com/developers/docs/topics/oauth2",
+)

@@ -1,0 +1,144 @@
+"""A bench for signing in and renewing: the sandbox's vendors on a socket, and houses that use them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import select
+
+from hermes.connections.models import ConnectionRow
+from hermes.connections.names import key_name
+from hermes.connections.renewal import Renewals
+from hermes.connections.renewal_rows import RenewalRows
+from hermes.connections.rescue import Rescue
+from hermes.connections.rows import SignedIn
+from hermes.connections.store import CredentialStore
+from hermes.connections.vendor import VendorClient
+from hermes.crypto import Keyring
+from hermes.events.models import EventRow
+from hermes.net.upstream import Upstream
+from hermes.platforms.base import Account
+from hermes.platforms.catalog import Catalog, load_catalog
+from hermes.platforms.oauth import OAuthConnect
+from hermes.sandbox.app import Sandbox
+from hermes.sandbox.oauth import OAuthDesk
+from hermes.sandbox_mode import on_sandbox
+from hermes.settings import Settings
+from hermes.storage.leases import RedisLeases
+from hermes.storage.pace import Pace
+from hermes.storage.redis import Redis
+from hermes.storage.sql import Database
+
+KEY = bytes(range(32))
+
+
+@dataclass
+class Time:
+    """The time that everything on the bench goes by: the sandbox's."""
+
+    sandbox: Sandbox
+
+    def __call__(self) -> datetime:
+        return datetime.fromtimestamp(self.sandbox.clock.now(), UTC)
+
+
+@dataclass
+class Replica:
+    """What one process has of its own."""
+
+    store: CredentialStore
+    rows: RenewalRows
+    vendor: VendorClient
+    renewals: Renewals
+    upstream: Upstream
+
+
+@dataclass
+class Bench:
+    """Vendors, stores, and as many replicas as a test wants."""
+
+    sandbox: Sandbox
+    settings: Settings
+    catalog: Catalog
+    database: Database
+    redis: Redis
+    redis_url: str
+    now: Time
+    keyring: Keyring = field(default_factory=lambda: Keyring(KEY))
+    replicas: list[Replica] = field(default_factory=list)
+
+    def replica(
+        self,
+        *,
+        database: Database | None = None,
+        catalog: Catalog | None = None,
+        seconds: float = 20.0,
+        storing: float = 60.0,
+        now: Callable[[], datetime] | None = None,
+    ) -> Replica:
+        """Another process on the same stores."""
+        upstream = Upstream()
+        database, catalog, now = database or self.database, catalog or self.catalog, now or self.now
+        store = CredentialStore(database, self.redis, self.keyring)
+        rows = RenewalRows(database)
+        vendor = VendorClient(upstream, self.settings, Pace(self.redis), now=now, seconds=seconds)
+        renewals = Renewals(
+            catalog,
+            store,
+            rows,
+            vendor,
+            RedisLeases(self.redis),
+            Rescue(self.redis, self.keyring, seconds=storing),
+            store.mark_needs_reconnect,  # type: ignore[arg-type]  # as the service does, without its notices
+            now=now,
+            turn_seconds=1.0,
+        )
+        made = Replica(store, rows, vendor, renewals, upstream)
+        self.replicas.append(made)
+        return made
+
+    def desk(self, platform: str, number: int = 0) -> OAuthDesk:
+        return self.sandbox.services[platform].desks[number]
+
+    def connect(self, platform: str, number: int = 0) -> OAuthConnect:
+        return self.catalog.platforms[platform].oauth[number]
+
+    async def link(
+        self, platform: str, customer_id: str = "cus_a", person: str = "alex", number: int = 0, **more: Any
+    ) -> str:
+        """Link a person's account as if they had signed in; returns the row's id."""
+        connect, desk = self.connect(platform, number), self.desk(platform, number)
+        tokens = connect.read_tokens(desk.sign_in(person), self.now())
+        fields = {**connect.renewed(more, tokens), **more}
+        plaintext = self.catalog.platforms[platform].credentials.model_validate(fields).to_json()
+        signed_in = SignedIn(connect.provider, connect.renew_at(fields, self.now()), connect.ends_at(fields, tokens))
+        store = CredentialStore(self.database, self.redis, self.keyring)
+        await store.put(customer_id, platform, "default", plaintext, Account(id=person), signed_in)
+        return (await self.row(customer_id, platform)).id
+
+    async def row(self, customer_id: str, platform: str) -> Any:
+        query = select(ConnectionRow).where(
+            ConnectionRow.customer_id == customer_id, ConnectionRow.platform == platform
+        )
+        async with self.database.reading() as session:
+            return (await session.execute(query)).scalar_one()
+
+    async def credential(self, customer_id: str, platform: str) -> Mapping[str, Any]:
+        row = await self.row(customer_id, platform)
+        return orjson.loads(self.keyring.open(row.ciphertext, key_name(customer_id, platform, "default")))
+
+    async def events(self) -> list[EventRow]:
+        async with self.database.reading() as session:
+            return list((await session.execute(select(EventRow).order_by(EventRow.at))).scalars())
+
+    def advance(self, **lengths: float) -> None:
+        self.sandbox.clock.advance(timedelta(**lengths).total_seconds())
+
+
+def bench_settings(settings: Settings, origin: str) -> tuple[Settings, Catalog]:
+    catalog = load_catalog()
+    return on_sandbox(settings, origin, catalog), catalog

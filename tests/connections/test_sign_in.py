@@ -1,0 +1,248 @@
+"""Signing in at each vendor's stand-in: linked, used, and every way in which it is not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import aiohttp
+import pytest
+
+from conftest import RedisServer
+from connections.conftest import RecordedAudit, a_caller
+from connections.oauth_bench import Bench, Time, bench_settings
+from hermes.connections.choosing import PendingChoices
+from hermes.connections.models import Connection
+from hermes.connections.probing import Prober
+from hermes.connections.service import Connections
+from hermes.connections.sign_in import SignInRefused, SignIns, ToChoose
+from hermes.errors import HermesError, NotConnected, NotFound, NotGranted
+from hermes.identity.caller import Caller, Via
+from hermes.platforms.ports import Ports
+from hermes.sandbox.app import Sandbox
+from hermes.sandbox.failures import Failure, FailureKind
+from hermes.sandbox.options import SandboxOptions
+from hermes.sandbox.server import RunningSandbox
+from hermes.settings import load_settings
+from hermes.storage.redis import Redis
+from hermes.storage.sql import Database
+
+pytestmark = pytest.mark.storage
+
+WAYS = [
+    ("discord", "discord"),
+    ("email", "gmail"),
+    ("email", "outlook"),
+    ("facebook", "facebook"),
+    ("instagram", "instagram"),
+    ("linkedin", "linkedin"),
+    ("snapchat", "snapchat"),
+    ("tiktok", "tiktok"),
+    ("twitter", "twitter"),
+]
+
+
+def person(customer_id: str = "cus_a", session: str = "ses_1") -> Caller:
+    return replace(a_caller(customer_id), via=Via.SESSION, key_id=session)
+
+
+@dataclass
+class SignInBench:
+    """Vendors, and one server with its people."""
+
+    bench: Bench
+    sign_ins: SignIns
+    connections: Connections
+    audit: RecordedAudit
+
+    async def allow(self, location: str, name: str = "alex", decision: str = "allow") -> Mapping[str, str]:
+        """What a person does in the browser: the query with which it comes back."""
+        async with aiohttp.ClientSession() as browser:
+            async with browser.get(location) as page:
+                assert page.status == 200, await page.text()
+                assert "asks for access" in await page.text()
+            form = {"person": name, "decision": decision}
+            async with browser.post(location, data=form, allow_redirects=False) as answer:
+                assert answer.status == 303, await answer.text()
+                return dict(parse_qsl(urlsplit(answer.headers["Location"]).query))
+
+    async def sign_in(
+        self, platform: str, provider: str, name: str = "alex", label: str = "default"
+    ) -> Connection | ToChoose:
+        location = await self.sign_ins.begin(person(), platform, provider, label)
+        return await self.sign_ins.finish(person(), platform, await self.allow(location, name))
+
+
+@pytest.fixture
+async def bench(database: Database, redis: Redis, valkey: RedisServer, tmp_path: Path) -> AsyncIterator[SignInBench]:
+    sandbox = Sandbox(SandboxOptions())
+    async with RunningSandbox(sandbox.app) as running:
+        given = load_settings({}, env_file=None, data_dir=tmp_path)
+        settings, catalog = bench_settings(given, running.origin)
+        made = Bench(sandbox, settings, catalog, database, redis, valkey.url, Time(sandbox))
+        replica, audit = made.replica(), RecordedAudit()
+        ports = Ports(message_statuses=None, leases=None, media=None)  # type: ignore[arg-type]  # probes use none
+        connections = Connections(
+            catalog,
+            replica.store,
+            Prober(replica.upstream, settings, ports),
+            audit,
+            settings,
+            plan_includes=lambda caller, platform: caller.plan != "free",
+        )
+        choices = PendingChoices(redis, made.keyring)
+        sign_ins = SignIns(connections, replica.vendor, choices, redis, made.keyring, settings)
+        yield SignInBench(made, sign_ins, connections, audit)
+        await replica.renewals.close()
+        await replica.upstream.close()
+
+
+@pytest.mark.parametrize(("platform", "provider"), WAYS, ids=[provider for _, provider in WAYS])
+async def test_an_account_is_linked_by_signing_in(bench: SignInBench, platform: str, provider: str) -> None:
+    linked = await bench.sign_in(platform, provider)
+    assert isinstance(linked, Connection)
+    assert (linked.platform, linked.label, linked.status) == (platform, "default", "connected")
+    row = await bench.bench.row("cus_a", platform)
+    assert row.provider == provider
+    assert (row.renew_at is None) == (platform == "linkedin")
+    assert await bench.bench.redis.get(f"creds:cus_a:{platform}") == row.ciphertext
+    assert bench.audit.lines == [("cus_a", "connection.connect", platform, "default", "success")]
+    again = await bench.sign_in(platform, provider)
+    assert isinstance(again, Connection)
+    assert again.external_id == linked.external_id, "the same person has the same account"
+
+
+@pytest.mark.parametrize(("platform", "provider"), WAYS, ids=[provider for _, provider in WAYS])
+async def test_who_says_no_is_told_what_to_do(bench: SignInBench, platform: str, provider: str) -> None:
+    location = await bench.sign_ins.begin(person(), platform, provider)
+    answer = await bench.allow(location, decision="deny")
+    assert "code" not in answer
+    with pytest.raises(SignInRefused, match="begin again") as raised:
+        await bench.sign_ins.finish(person(), platform, answer)
+    assert raised.value.said_no
+    assert await bench.connections.list("cus_a") == []
+    assert bench.audit.lines == [("cus_a", "connection.connect", platform, "default", "denied")]
+
+
+Change = Callable[[SignInBench, dict[str, str]], Any]
+
+
+@pytest.mark.parametrize(
+    ("who", "platform", "change"),
+    [
+        (person("cus_b"), "twitter", None),
+        (person(session="ses_2"), "twitter", None),
+        (person(), "tiktok", None),
+        (person(), "twitter", {"state": "x" * 43}),
+        (person(), "twitter", {"state": ""}),
+        (person(), "twitter", {"state": "x" * 100_000}),
+        (person(), "twitter", {"code": "not-a-code"}),
+        (person(), "twitter", {"code": "x" * 10_000}),
+        (person(), "twitter", {"code": ""}),
+    ],
+    ids=["stranger", "session", "platform", "state", "no-state", "long-state", "code", "long-code", "no-code"],
+)
+async def test_an_answer_counts_only_for_whom_and_what_it_was_begun(
+    bench: SignInBench, who: Caller, platform: str, change: dict[str, str] | None
+) -> None:
+    location = await bench.sign_ins.begin(person(), "twitter")
+    answer = {**await bench.allow(location), **(change or {})}
+    with pytest.raises(SignInRefused):
+        await bench.sign_ins.finish(who, platform, answer)
+    assert await bench.connections.list("cus_a") == []
+    assert await bench.connections.list("cus_b") == []
+
+
+async def test_an_answer_counts_once(bench: SignInBench) -> None:
+    answer = await bench.allow(await bench.sign_ins.begin(person(), "snapchat"))
+    results = await asyncio.gather(
+        *(bench.sign_ins.finish(person(), "snapchat", answer) for _ in range(5)), return_exceptions=True
+    )
+    assert sum(isinstance(one, Connection) for one in results) == 1
+    assert sum(isinstance(one, SignInRefused) for one in results) == 4
+
+
+async def test_a_sign_in_lasts_ten_minutes_and_its_state_shows_nothing(bench: SignInBench) -> None:
+    location = await bench.sign_ins.begin(person(), "twitter")
+    (name,) = await bench.bench.redis.keys("connect_state:*")
+    state = dict(parse_qsl(urlsplit(location).query))["state"]
+    assert state not in name
+    assert 590 <= await bench.bench.redis.ttl(name) <= 600
+    sealed = await bench.bench.redis.get(name)
+    assert "twitter" not in sealed
+    await bench.bench.redis.delete(name)  # as when its time is over
+    with pytest.raises(SignInRefused, match="ten minutes"):
+        await bench.sign_ins.finish(person(), "twitter", await bench.allow(location))
+
+
+async def test_every_sign_in_has_a_state_and_a_challenge_of_its_own(bench: SignInBench) -> None:
+    seen = [dict(parse_qsl(urlsplit(await bench.sign_ins.begin(person(), "twitter")).query)) for _ in range(20)]
+    assert len({one["state"] for one in seen}) == len({one["code_challenge"] for one in seen}) == 20
+    assert all(len(one["state"]) >= 43 and one["code_challenge_method"] == "S256" for one in seen)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        {"kind": FailureKind.SERVER_ERROR, "status": 500},
+        {"kind": FailureKind.CUT_AFTER},
+        {"kind": FailureKind.MALFORMED},
+        {"kind": FailureKind.ANSWER, "status": 200, "body": {"access_token": ""}},
+        {"kind": FailureKind.ANSWER, "status": 200, "body": []},
+        {"kind": FailureKind.RATE_LIMIT, "retry_after": 5},
+    ],
+    ids=["500", "cut", "malformed", "no-token", "list", "429"],
+)
+async def test_a_vendor_that_fails_links_nothing(bench: SignInBench, failure: dict[str, Any]) -> None:
+    answer = await bench.allow(await bench.sign_ins.begin(person(), "tiktok"))
+    bench.bench.sandbox.failures.add(Failure(platform="tiktok", match="oauth/token", times=None, **failure))
+    with pytest.raises(HermesError):
+        await bench.sign_ins.finish(person(), "tiktok", answer)
+    assert await bench.connections.list("cus_a") == []
+
+
+async def test_only_what_can_be_signed_in_to_is(bench: SignInBench) -> None:
+    with pytest.raises(NotFound):
+        await bench.sign_ins.begin(person(), "telegram")
+    with pytest.raises(NotFound, match="gmail"):
+        await bench.sign_ins.begin(person(), "email", "yahoo")
+    with pytest.raises(NotGranted):
+        await bench.sign_ins.begin(replace(person(), plan="free"), "twitter")
+    bench.bench.settings.environ.pop("TWITTER_CLIENT_SECRET")  # type: ignore[attr-defined]  # the bench's own
+    with pytest.raises(NotConnected, match="TWITTER_CLIENT_SECRET"):
+        await bench.sign_ins.begin(person(), "twitter")
+
+
+async def test_one_of_several_pages_is_chosen(bench: SignInBench) -> None:
+    pending = await bench.sign_in("facebook", "facebook", "manypages")
+    assert pending == ToChoose("facebook", "default")
+    (shown,) = await bench.connections.list("cus_a")
+    assert (shown.status, shown.usable) == ("incomplete", False)
+    choices = await bench.sign_ins.choices(person(), "facebook", "default")
+    assert len(choices) == 3
+    assert await bench.sign_ins.choices(person("cus_b"), "facebook", "default") == []
+    with pytest.raises(SignInRefused):
+        await bench.sign_ins.choose(person("cus_b"), "facebook", "default", choices[1].id)
+    with pytest.raises(SignInRefused):
+        await bench.sign_ins.choose(person(), "facebook", "default", "4711")
+    linked = await bench.sign_ins.choose(person(), "facebook", "default", choices[1].id)
+    assert (linked.status, linked.external_id) == ("connected", choices[1].id)
+    assert await bench.sign_ins.choices(person(), "facebook", "default") == []
+
+
+async def test_a_choice_left_open_leaves_a_working_account_alone(bench: SignInBench) -> None:
+    linked = await bench.sign_in("facebook", "facebook")
+    assert isinstance(linked, Connection)
+    assert isinstance(await bench.sign_in("facebook", "facebook", "manypages"), ToChoose)
+    (still,) = await bench.connections.list("cus_a")
+    assert (still.status, still.external_id) == ("connected", linked.external_id)
+
+
+async def test_who_may_post_to_no_page_is_told_so(bench: SignInBench) -> None:
+    with pytest.raises(SignInRefused, match="no account there"):
+        await bench.sign_in("facebook", "facebook", "nopages")
+    assert await bench.connections.list("cus_a") == []
