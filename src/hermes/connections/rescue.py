@@ -20,7 +20,8 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 from hermes.crypto import Keyring, Undecryptable
 from hermes.platforms.oauth import Tokens
 
-_KEPT_SECONDS: Final = 30 * 86_400
+_KEPT_SECONDS: Final = 2 * 86_400
+"""As long as a former encryption key is kept."""
 _TRY_SECONDS: Final = 60.0
 _TOKENS: Final = TypeAdapter(Tokens)
 
