@@ -17,6 +17,7 @@ from hermes.connections.renewal_rows import RenewalRows
 from hermes.connections.rescue import Rescue
 from hermes.connections.rows import SignedIn
 from hermes.connections.store import CredentialStore
+from hermes.connections.telling import Telling
 from hermes.connections.vendor import VendorClient
 from hermes.crypto import Keyring
 from hermes.events.models import EventRow
@@ -70,6 +71,7 @@ class Bench:
     now: Time
     keyring: Keyring = field(default_factory=lambda: Keyring(KEY))
     replicas: list[Replica] = field(default_factory=list)
+    telling: Telling | None = None
 
     def replica(
         self,
@@ -83,8 +85,8 @@ class Bench:
         """Another process on the same stores."""
         upstream = Upstream()
         database, catalog, now = database or self.database, catalog or self.catalog, now or self.now
-        store = CredentialStore(database, self.redis, self.keyring)
-        rows = RenewalRows(database)
+        store = CredentialStore(database, self.redis, self.keyring, self.telling)
+        rows = RenewalRows(database, self.telling)
         vendor = VendorClient(upstream, self.settings, Pace(self.redis), now=now, seconds=seconds)
         renewals = Renewals(
             catalog,

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ from conftest import RedisServer
 from connections.oauth_bench import Bench, Time, bench_settings
 from connections.renewal_process import POINTS
 from hermes.connections.models import ConnectionRow
+from hermes.connections.telling import Telling
 from hermes.errors import HermesError, NeedsReconnect, PlatformUnavailable
+from hermes.events.mail import Mail
+from hermes.identity.service import new_customer
 from hermes.sandbox.app import Sandbox
 from hermes.sandbox.failures import Failure, FailureKind
 from hermes.sandbox.options import SandboxOptions
@@ -209,6 +213,43 @@ async def test_a_grant_that_ended_leads_to_one_event_and_one_change(bench: Bench
     assert await bench.redis.get(f"creds:cus_a:{platform}") is None
     with pytest.raises(NeedsReconnect):
         await replicas[0].store.load("cus_a", platform, "default")
+
+
+class Letters:
+    """Where mails end, instead of a mail server; and the queue that would send them."""
+
+    sender = "hermes <hello@example.com>"
+
+    def __init__(self) -> None:
+        self.sent: list[EmailMessage] = []
+        self.queued: list[str | int] = []
+
+    async def send(self, mail_id: str, message: EmailMessage) -> None:
+        self.sent.append(message)
+
+    async def enqueue(self, name: str, *ids: str | int, delay: float = 0) -> bool:
+        self.queued.extend(ids)
+        return True
+
+
+async def test_who_must_act_is_written_to_once(bench: Bench) -> None:
+    customer = new_customer("ada@example.com", "growth", "customer", None)
+    async with bench.database.session() as session:
+        session.add(customer)
+    letters = Letters()
+    mail = Mail(bench.database, bench.keyring, letters, letters)
+    bench.telling = Telling({"twitter": "X"}, "https://hermes.example", mail)
+    linked = await due(bench, "twitter", customer_id=customer.id)
+    bench.desk("twitter").end("alex")
+    replicas = [bench.replica(), bench.replica()]
+    await asyncio.gather(*(one.renewals.renew(linked) for one in replicas for _ in range(3)))
+    assert len(letters.queued) == 1
+    for mail_id in [*letters.queued, *letters.queued]:
+        await mail.send(str(mail_id))
+    (sent,) = letters.sent
+    assert (sent["To"], sent["Subject"]) == ("ada@example.com", "Connect X again")
+    assert "https://hermes.example/connect/twitter" in str(sent.get_body(("plain",)))
+    assert len(await bench.events()) == 1
 
 
 async def test_a_renewal_does_not_bring_back_what_was_unlinked_meanwhile(bench: Bench) -> None:
