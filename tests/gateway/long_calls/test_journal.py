@@ -158,8 +158,9 @@ async def test_a_run_that_lost_its_claim_ends_before_its_next_step(bench, known)
     bench.vendor.after["container"] = gate
     run = await bench.begin(first, caller)
     await gate.reached.wait()
-    taken = await bench.take_over(second)
-    assert taken is not None
+    # The first one's heartbeat may come in between.
+    while (taken := await bench.take_over(second)) is None:
+        pass
     with pytest.raises(OutcomeUnknown):
         await taken.wait()
     if known:
