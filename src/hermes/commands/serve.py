@@ -19,7 +19,6 @@ from hermes.observability.logs import configure_logging
 from hermes.sandbox.app import build_sandbox
 from hermes.sandbox.options import DEFAULT_PORT, SandboxOptions
 from hermes.sandbox.server import serve_sandbox
-from hermes.server import ServeOptions, serve, serve_child
 from hermes.settings import Settings, SettingsError, likely_typos, load_settings
 from hermes.storage.data_folder import write_atomically
 from hermes.worker import work
@@ -43,6 +42,8 @@ def serve_command(
     sandbox_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the stand-ins.")] = DEFAULT_PORT,
 ) -> None:
     """Run the gateway. With no setting at all it keeps everything in ./data and prints how to begin."""
+    from hermes.server import ServeOptions, serve  # noqa: PLC0415  (slow to import, and no other command needs it)
+
     try:
         with one_sentence():
             settings = load_settings(host=host, port=port, data_dir=data_dir)
@@ -59,6 +60,8 @@ def serve_command(
 
 def serve_child_command(descriptor: int, parent: int) -> None:
     """One of the processes of `hermes serve --workers`; not for people."""
+    from hermes.server import serve_child  # noqa: PLC0415  (as above)
+
     settings = load_settings(env_file=None)
     configure_logging(settings)
     uvloop.run(serve_child(settings, descriptor, parent))
