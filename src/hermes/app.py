@@ -24,6 +24,7 @@ from hermes.connections.probing import Prober
 from hermes.connections.renewal import Renewals
 from hermes.connections.renewal_rows import RenewalRows
 from hermes.connections.rescue import Rescue
+from hermes.connections.revocation import Revocation
 from hermes.connections.routing import PhoneNumbers, Routing
 from hermes.connections.service import Connections
 from hermes.connections.sign_in import SignIns
@@ -222,6 +223,8 @@ def build_house(
     quotas = Quotas(redis, ledger)
     telling = Telling({platform.id: platform.title for platform in catalog}, settings.public_url, mail)
     credentials = CredentialStore(database, redis, keyring, telling)
+    renewal_rows = RenewalRows(database, telling)
+    vendor = VendorClient(upstream, settings, Pace(redis))
     connections = Connections(
         catalog,
         credentials,
@@ -230,10 +233,9 @@ def build_house(
         settings,
         plan_includes=lambda caller, platform: plan_of(caller.plan).includes(platform),
         notices=notices,
+        revocation=Revocation(credentials, renewal_rows, vendor),
     )
     connect_links = ConnectLinks(keyring, settings.public_url)
-    renewal_rows = RenewalRows(database, telling)
-    vendor = VendorClient(upstream, settings, Pace(redis))
     renewals = Renewals(
         catalog,
         credentials,

@@ -105,7 +105,13 @@ def test_an_account_is_linked_listed_and_unlinked(cli: Cli, audit: Any) -> None:
     assert "+111" in table
     assert "EAAsecret" not in linked.stdout + str(listed) + table
     gone = cli("disconnect", "cus_a", "whatsapp", "--json")
-    assert json.loads(gone.stdout) == {"disconnected": True, "platform": "whatsapp", "account": "default"}
+    assert json.loads(gone.stdout) == {
+        "disconnected": True,
+        "platform": "whatsapp",
+        "account": "default",
+        "revoked": None,
+        "left": None,
+    }
     assert "no linked account" in cli("connections", "cus_a").stdout
     assert [line[1] for line in audit.lines] == ["connection.connect", "connection.disconnect"]
 

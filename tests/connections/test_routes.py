@@ -59,7 +59,13 @@ async def test_linking_listing_and_unlinking(client: httpx.AsyncClient, redis: R
     assert overview["connections"] == {"whatsapp": True, "notes": False}
     assert [detail["account"] for detail in overview["details"]] == ["default"]
     gone = await client.delete("/api/connections/whatsapp")
-    assert gone.json() == {"disconnected": True, "platform": "whatsapp", "account": "default"}
+    assert gone.json() == {
+        "disconnected": True,
+        "platform": "whatsapp",
+        "account": "default",
+        "revoked": None,
+        "left": None,
+    }
     assert (await client.get("/api/connections")).json()["connections"] == {"whatsapp": False, "notes": False}
     assert await redis.get("creds:cus_a:whatsapp") is None
 

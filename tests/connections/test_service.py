@@ -111,9 +111,9 @@ async def test_disconnecting_never_removes_more_than_one(connections: Connection
     assert several.value.data["accounts"] == ["default", "shop", "work"]
     with pytest.raises(NotFound, match="default, shop, work"):
         await connections.disconnect(ann, "notes", "home")
-    assert await connections.disconnect(ann, "notes", "default") == "default"
-    assert await connections.disconnect(ann, "notes", "work") == "work"
-    assert await connections.disconnect(ann, "notes") == "shop"
+    assert (await connections.disconnect(ann, "notes", "default")).account == "default"
+    assert (await connections.disconnect(ann, "notes", "work")).account == "work"
+    assert (await connections.disconnect(ann, "notes")).account == "shop"
     with pytest.raises(NotFound, match="No Notes account"):
         await connections.disconnect(ann, "notes")
     assert await connections.accounts("cus_a") == {}
@@ -168,7 +168,8 @@ async def test_a_plan_that_shrank_does_not_keep_anyone_from_disconnecting(
     connections: Connections, make_caller: MakeCaller, ann: Caller
 ) -> None:
     await connections.connect(ann, "whatsapp", PHONE)
-    assert await connections.disconnect(make_caller("cus_a", plan="free"), "whatsapp") == "default"
+    unlinked = await connections.disconnect(make_caller("cus_a", plan="free"), "whatsapp")
+    assert unlinked.account == "default"
     await connections.connect(ann, "whatsapp", PHONE)
     with pytest.raises(NotGranted):
         await connections.disconnect(make_caller("cus_a", "*:read"), "whatsapp")

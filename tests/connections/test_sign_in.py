@@ -18,6 +18,7 @@ from connections.oauth_bench import Bench, Time, bench_settings
 from hermes.connections.choosing import PendingChoices
 from hermes.connections.models import Connection
 from hermes.connections.probing import Prober
+from hermes.connections.revocation import Revocation
 from hermes.connections.service import Connections
 from hermes.connections.sign_in import SignInRefused, SignIns, ToChoose
 from hermes.errors import HermesError, NotConnected, NotFound, NotGranted
@@ -93,6 +94,7 @@ async def bench(database: Database, redis: Redis, valkey: RedisServer, tmp_path:
             audit,
             settings,
             plan_includes=lambda caller, platform: caller.plan != "free",
+            revocation=Revocation(replica.store, replica.rows, replica.vendor),
         )
         choices = PendingChoices(redis, made.keyring)
         sign_ins = SignIns(connections, replica.vendor, choices, redis, made.keyring, settings)
@@ -240,6 +242,35 @@ async def test_a_choice_left_open_leaves_a_working_account_alone(bench: SignInBe
     assert isinstance(await bench.sign_in("facebook", "facebook", "manypages"), ToChoose)
     (still,) = await bench.connections.list("cus_a")
     assert (still.status, still.external_id) == ("connected", linked.external_id)
+
+
+@pytest.mark.parametrize(("platform", "provider"), WAYS, ids=[provider for _, provider in WAYS])
+async def test_unlinking_ends_the_access_at_the_vendor_or_says_how_to(
+    bench: SignInBench, platform: str, provider: str
+) -> None:
+    await bench.sign_in(platform, provider)
+    desk = next(desk for desk in bench.bench.sandbox.services[platform].desks if desk.rules.provider == provider)
+    unlinked = await bench.connections.disconnect(person(), platform)
+    ended = {issued.grant.ended for issued in desk.tokens.values()}
+    revocable = provider not in ("instagram", "outlook", "snapchat")
+    assert (unlinked.revoked, ended) == (revocable, {revocable})
+    assert (unlinked.left is None) == revocable
+    row = await bench.bench.row("cus_a", platform)
+    assert (row.status, row.ciphertext, row.provider) == ("disconnected", None, None)
+    assert await bench.bench.redis.get(f"creds:cus_a:{platform}") is None
+
+
+async def test_unlinking_goes_on_when_the_vendor_does_not_answer_and_spares_other_accounts(bench: SignInBench) -> None:
+    await bench.sign_in("twitter", "twitter")
+    await bench.sign_in("twitter", "twitter", label="second")
+    first = await bench.connections.disconnect(person(), "twitter", "second")
+    assert (first.revoked, first.account) == (False, "second")
+    assert "other X accounts" in (first.left or "")
+    bench.bench.sandbox.failures.add(Failure(kind=FailureKind.SERVER_ERROR, platform="twitter", times=None))
+    last = await bench.connections.disconnect(person(), "twitter")
+    assert (last.revoked, last.account) == (False, "default")
+    assert "Connected apps" in (last.left or "")
+    assert await bench.connections.list("cus_a") == []
 
 
 async def test_who_may_post_to_no_page_is_told_so(bench: SignInBench) -> None:

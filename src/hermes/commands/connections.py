@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 import orjson
@@ -12,6 +12,7 @@ import typer
 from hermes.app import House
 from hermes.commands.common import AsJson, command_house, fail, print_json, print_table, run
 from hermes.connections.models import Connection
+from hermes.connections.revocation import Unlinked
 from hermes.identity.caller import Caller
 from hermes.platforms.base import DEFAULT_ACCOUNT
 
@@ -65,15 +66,17 @@ def disconnect(
 ) -> None:
     """Unlink one account of a customer and forget its credential."""
 
-    async def work() -> str:
+    async def work() -> Unlinked:
         async with command_house() as house:
             return await house.connections.disconnect(await _acting(house, customer), platform, account)
 
-    label = run(work())
+    unlinked = run(work())
     if as_json:
-        print_json({"disconnected": True, "platform": platform, "account": label})
+        print_json({"disconnected": True, "platform": platform, **asdict(unlinked)})
     else:
-        typer.echo(f"{platform} account {label!r} is no longer linked.")
+        typer.echo(
+            " ".join(filter(None, (f"{platform} account {unlinked.account!r} is no longer linked.", unlinked.left)))
+        )
 
 
 def connections(customer: Who, as_json: AsJson = False) -> None:

@@ -40,11 +40,14 @@ class Connected(BaseModel):
 
 
 class Disconnected(BaseModel):
-    """The account is no longer linked; its credential is forgotten."""
+    """The account is no longer linked; its credential is forgotten. `revoked`: the vendor confirmed that the access has
+    ended; null where there was none to take back. `left`: what is to be done at the vendor by hand, if anything."""
 
     disconnected: bool = True
     platform: str
     account: str
+    revoked: bool | None = None
+    left: str | None = None
 
 
 class ConnectionDetail(BaseModel):
@@ -102,7 +105,7 @@ def build_router(
         platform: PlatformId, caller: Annotated[Caller, Depends(current_caller)], account: AccountLabel = None
     ) -> Disconnected:
         """Unlink one account and forget its credential."""
-        return Disconnected(platform=platform, account=await connections.disconnect(caller, platform, account))
+        return await _disconnect(connections, caller, platform, account)
 
     @router.post(f"{_ADMIN}/connect/{{platform}}", openapi_extra=described)
     async def connect_for(
@@ -121,7 +124,7 @@ def build_router(
         platform: PlatformId, caller: Annotated[Caller, Depends(acting_for)], account: AccountLabel = None
     ) -> Disconnected:
         """Unlink one account of a customer."""
-        return Disconnected(platform=platform, account=await connections.disconnect(caller, platform, account))
+        return await _disconnect(connections, caller, platform, account)
 
     return router
 
@@ -136,6 +139,11 @@ async def _connect(connections: Connections, caller: Caller, platform: str, requ
         )
     connection = await connections.connect(caller, platform, body, label)
     return Connected.model_validate(connection.as_dict())
+
+
+async def _disconnect(connections: Connections, caller: Caller, platform: str, account: str | None) -> Disconnected:
+    unlinked = await connections.disconnect(caller, platform, account)
+    return Disconnected(platform=platform, account=unlinked.account, revoked=unlinked.revoked, left=unlinked.left)
 
 
 async def _json_object(request: Request) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from hermes.connections.models import Connection, Status
 from hermes.connections.names import LABEL, LABEL_RULE
 from hermes.connections.probing import Prober, read_credentials
+from hermes.connections.revocation import Revocation, Unlinked
 from hermes.connections.rows import SignedIn
 from hermes.connections.store import CredentialStore, RoutingTaken
 from hermes.errors import Conflict, HermesError, InvalidArguments, NotFound, NotGranted
@@ -46,6 +47,7 @@ class Connections:
         *,
         plan_includes: Callable[[Caller, str], bool],
         notices: Notices | None = None,
+        revocation: Revocation | None = None,
     ) -> None:
         """Take what is needed; `plan_includes(caller, platform)` says whether the customer's plan has the platform, and
         `notices` tell the customer's open streams when accounts come, go or stop working."""
@@ -56,6 +58,7 @@ class Connections:
         self._settings = settings
         self._plan_includes = plan_includes
         self._notices = notices
+        self._revocation = revocation
 
     async def connect(
         self, caller: Caller, platform: str, credentials: Mapping[str, Any], label: str = DEFAULT_ACCOUNT
@@ -168,8 +171,8 @@ class Connections:
         log.info("account_connected", customer_id=caller.customer_id, platform=platform.id, account=label)
         return connection
 
-    async def disconnect(self, caller: Caller, platform: str, label: str | None = None) -> str:
-        """Unlink one account and forget its credential.
+    async def disconnect(self, caller: Caller, platform: str, label: str | None = None) -> Unlinked:
+        """Unlink one account, forget its credential, and then take the access back at the vendor where that can be.
 
         Args:
             caller: whose account it is.
@@ -177,7 +180,7 @@ class Connections:
             label: which account; needed only where there are several.
 
         Returns:
-            The label of the account that was unlinked.
+            Which account was unlinked, and what is left to do.
 
         Raises:
             NotFound: no such platform or account.
@@ -189,12 +192,16 @@ class Connections:
         self._need_write(caller, declared)
         linked = [item.label for item in await self._store.connections(caller.customer_id) if item.platform == platform]
         chosen = _choose(declared, linked, label)
-        if not await self._store.remove(caller.customer_id, platform, chosen):
+        where = (caller.customer_id, platform, chosen)
+        access = await self._revocation.before(*where) if self._revocation is not None else None
+        if not await self._store.remove(*where):
             raise NotFound(f"The {declared.title} account {chosen!r} is not linked any more.", platform=platform)
         self._tell(caller.customer_id)
         await self._record(caller, DISCONNECT, platform, chosen, "success")
         log.info("account_disconnected", customer_id=caller.customer_id, platform=platform, account=chosen)
-        return chosen
+        if self._revocation is None:
+            return Unlinked(chosen)
+        return await self._revocation.after(declared, access, chosen, alone=len(linked) == 1)
 
     async def list(self, customer_id: str) -> Sequence[Connection]:
         """All linked accounts of a customer. One query."""
