@@ -23,8 +23,8 @@ EMAIL = "demo@sandbox.example"
 
 @pytest.fixture(scope="session")
 def hermes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hermes]:
-    """A hermes process with the sandbox and its customer."""
-    one = Hermes(tmp_path_factory.mktemp("clients") / "data").start()
+    """A hermes process with the sandbox and its customer, whose log names every method."""
+    one = Hermes(tmp_path_factory.mktemp("clients") / "data", env={"LOG_LEVEL": "DEBUG"}).start()
     yield one
     one.stop()
 

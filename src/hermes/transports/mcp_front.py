@@ -6,6 +6,7 @@ stranger learns nothing but 401, and no protocol error comes before it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Final, Protocol
@@ -39,6 +40,8 @@ from hermes.transports.messages import Read, read_message
 from hermes.transports.sealed_sessions import HEADER, SealedSessions
 from hermes.transports.selection import read_selection
 from hermes.transports.stream import ResponseStream
+
+_log = logging.getLogger("hermes.mcp")
 
 MAX_BODY: Final = 4 * 1024 * 1024
 
@@ -143,6 +146,9 @@ class McpFront:
             await self._batch(incoming, inbound, message)
             return
         read = read_message(message, incoming.headers)
+        if read.request is not None and _log.isEnabledFor(logging.DEBUG):
+            # What a client calls itself and its method may hold anything, line breaks included.
+            _log.debug("%s by %s", ascii(read.request.method[:100])[1:-1], ascii(inbound.client or "")[1:-1])
         if self._sessions is not None and self._for_session(read, inbound):
             await self._sessions.handle(incoming, replace(inbound, by_status=False), body)
         elif read.era.kind == "legacy" and self._sealed is not None:
