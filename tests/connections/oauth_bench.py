@@ -80,6 +80,7 @@ class Bench:
         catalog: Catalog | None = None,
         seconds: float = 20.0,
         storing: float = 60.0,
+        turn_seconds: float = 1.0,
         now: Callable[[], datetime] | None = None,
     ) -> Replica:
         """Another process on the same stores."""
@@ -97,7 +98,7 @@ class Bench:
             Rescue(self.redis, self.keyring, seconds=storing),
             store.mark_needs_reconnect,  # type: ignore[arg-type]  # as the service does, without its notices
             now=now,
-            turn_seconds=1.0,
+            turn_seconds=turn_seconds,
         )
         made = Replica(store, rows, vendor, renewals, upstream)
         self.replicas.append(made)

@@ -58,8 +58,8 @@ async def test_a_thousand_due_at_once_are_renewed_once_each_while_calls_go_on(be
     bench.advance(hours=2, seconds=-20)
     ids = await _make_due(bench)
     before = {number: (await bench.row(f"cus_{number}", "twitter")).ciphertext for number in range(CALLS)}
-    workers = [bench.replica() for _ in range(3)]
-    serving = [bench.replica() for _ in range(2)]
+    workers = [bench.replica(turn_seconds=30.0) for _ in range(3)]
+    serving = [bench.replica(turn_seconds=30.0) for _ in range(2)]
     queues = []
     for worker in workers:
         queue = JobQueue(connect_redis(bench.redis_url), bench.redis_url)

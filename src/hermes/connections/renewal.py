@@ -34,7 +34,7 @@ from hermes.platforms.catalog import Catalog
 from hermes.platforms.oauth import OAuthConnect, Tokens
 from hermes.storage.leases import RedisLeases
 
-_TURN_SECONDS: Final = 10.0
+_TURN_SECONDS: Final = 30.0
 """So long after a process died in its turn, the next one has it."""
 _WAIT_SECONDS: Final = 60.0
 LATEST: Final = timedelta(seconds=60)
