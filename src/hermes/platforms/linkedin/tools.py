@@ -45,7 +45,7 @@ linkedin = Platform(
     connect=PasteToken(
         help_url="https://www.linkedin.com/developers/tools/oauth/token-generator",
         steps=(
-            "Make an app at linkedin.com/developers/apps; it needs a company page.",
+            "Make an app, which needs a company page, at linkedin.com/developers/apps.",
             "Under Products, add “Sign In with LinkedIn using OpenID Connect” and “Share on LinkedIn”.",
             "In the token generator, choose the app and the scopes openid, profile, email and w_member_social.",
             "Sign in, and copy the access token. It lasts 60 days.",
