@@ -1,4 +1,4 @@
-"""The official TypeScript client through the whole of OAuth: registers, signs in, refreshes, asks for more, is revoked."""
+"""The official TypeScript client through all of OAuth: registers, signs in, refreshes, asks for more, is revoked."""
 
 from __future__ import annotations
 

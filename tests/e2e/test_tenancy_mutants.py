@@ -67,6 +67,7 @@ FAMILIES = (
 UNNOTICED: dict[str, str] = {
     "hermes.audit.trail.Trail.export": "only the operator's command line exports (tests/commands)",
     "hermes.connections.models.Connection.__init__": "the member is not shown, and nothing is looked up by it",
+    "hermes.connections.revocation.Revocation.before": "only what a vendor gave is given back (tests/connections)",
     "hermes.connections.rotation.Unreadable.__init__": "a line of the operator's report on keys",
     "hermes.connections.service.Connections._tell": "only who subscribed is told (tests/transports)",
     "hermes.connections.store.CredentialStore.renew": "only what a vendor lets run out is renewed (tests/connections)",

@@ -186,13 +186,13 @@ async def test_a_part_that_fails_is_sent_again(
 ) -> None:
     monkeypatch.setattr(publishing, "PART_BYTES", 2048)
     monkeypatch.setattr(publishing, "ONE_PIECE", 100)
-    platform_bench.fail(**failure, platform="snapchat", match="/add", times=2)
+    platform_bench.fail(**failure, platform="snapchat", match="/add/", times=2)
     await platform_bench.run(snapchat, MEMBER, "create_snap", media="media_video", publish_as=publish_as)
     [message] = list(platform_bench.sandbox.recorder.messages())
     assert message.kind == {"story": "story", "ad_creative": "creative"}[publish_as]
 
 
-@pytest.mark.parametrize("match", ["/add", "/finalize", "/media"])
+@pytest.mark.parametrize("match", ["/add/", "/finalize", "/media"])
 async def test_what_fails_before_anything_is_published_leaves_nothing_unknown(platform_bench: Any, match: str) -> None:
     platform_bench.fail("cut_after", platform="snapchat", match=match, times=None)
     error = await platform_bench.refused(snapchat, MEMBER, "create_snap", media="media_photo")

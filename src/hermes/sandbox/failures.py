@@ -48,7 +48,8 @@ EXPLAINED: dict[FailureKind, str] = {
 
 
 class Failure(BaseModel):
-    """One switch. Without `platform` or `token` it concerns all of them; `match` is a part of the request's path."""
+    """One switch. Without `platform` or `token` it concerns all of them; `match` is a part of the request's path,
+    which counts as ending in a slash, so that `/add/` is the whole segment and not the beginning of some id."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -127,7 +128,7 @@ class Failures:
         for failure in self._active:
             if failure.platform not in (None, platform) or failure.concerns not in (None, account):
                 continue
-            if failure.match and failure.match.lower() not in path.lower():
+            if failure.match and failure.match.lower() not in f"{path.lower()}/":
                 continue
             if failure.let_pass > 0:
                 failure.let_pass -= 1
