@@ -38,7 +38,9 @@ class Kept:
         self.client = client_info
 
 
-def provider(desk: Any, kept: Kept) -> OAuthClientProvider:
+def provider(desk: Any, kept: Kept, document: str | None = None) -> OAuthClientProvider:
+    """The client's sign-in: known by its document's address if it has one, else it registers."""
+
     async def answered() -> AuthorizationCodeResult:
         answer = await desk.answers.get()
         return AuthorizationCodeResult(code=answer["code"], state=answer["state"], iss=answer["iss"])
@@ -51,7 +53,7 @@ def provider(desk: Any, kept: Kept) -> OAuthClientProvider:
             "token_endpoint_auth_method": "none",
         }
     )
-    return OAuthClientProvider(f"{desk.hermes.url}/mcp", metadata, kept, desk.agree, answered)
+    return OAuthClientProvider(f"{desk.hermes.url}/mcp", metadata, kept, desk.agree, answered, document)
 
 
 @pytest.mark.parametrize("mode", ["2026-07-28", "legacy"])
