@@ -12,8 +12,6 @@ import orjson
 import typer
 from pydantic import ValidationError
 from redis.exceptions import RedisError
-from rich.console import Console
-from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from hermes.app import House, open_house
@@ -85,6 +83,9 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, emp
     if not rows:
         typer.echo(empty)
         return
+    from rich.console import Console  # noqa: PLC0415  (large, and a server does without it)
+    from rich.table import Table  # noqa: PLC0415  (as above)
+
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")

@@ -6,8 +6,6 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hermes.app import House
 from hermes.commands.common import AsJson, command_house, print_fields, print_json, print_table, run
@@ -98,6 +96,15 @@ def check(as_json: AsJson = False) -> None:
 
 def _with_progress(what: str, work: Any, as_json: bool) -> tuple[Report, tuple[str, ...]]:
     """Run `work(house, progress)` under a progress bar on stderr; returns its report and the ids of the keys."""
+    from rich.console import Console  # noqa: PLC0415  (large, and a server does without it)
+    from rich.progress import (  # noqa: PLC0415  (as above)
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import typer
-from rich.progress import Progress
 
 from hermes.commands.common import AsJson, print_json, print_table, run
 from hermes.doctor import Check, examine
@@ -29,6 +28,8 @@ def migrate(as_json: AsJson = False) -> None:
 
 def doctor(as_json: AsJson = False) -> None:
     """Check settings, stores, schema, clocks, every stored credential, and each platform's reachability."""
+    from rich.progress import Progress  # noqa: PLC0415  (large, and a server does without it)
+
     with Progress(transient=True, disable=as_json) as progress:
         task = progress.add_task("Checking…", total=None)
         checks = run(examine(load_settings, lambda name: progress.update(task, description=name)))

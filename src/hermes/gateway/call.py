@@ -460,6 +460,17 @@ class Gateway:
         Returns:
             As `Admissions.settle`.
         """
+
+        def settle() -> Coroutine[Any, Any, bool]:
+            duration = time.perf_counter() - started
+            return self._admissions.settle(
+                call, outcome, error=code, duration=duration, idempotency=idempotency, answer=answer
+            )
+
+        try:
+            return await settle()
+        except (RedisError, TimeoutError):
+            pass  # what repeats it is made only now: that costs a good part of what settling costs
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type((RedisError, TimeoutError)),
             stop=stop_after_delay(_SETTLE_SECONDS),
@@ -467,10 +478,7 @@ class Gateway:
             reraise=True,
         ):
             with attempt:
-                duration = time.perf_counter() - started
-                return await self._admissions.settle(
-                    call, outcome, error=code, duration=duration, idempotency=idempotency, answer=answer
-                )
+                return await settle()
         raise AssertionError("tenacity raises when it stops")
 
     async def _settle(

@@ -14,8 +14,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 from xml.etree.ElementTree import Element, ParseError
 
-import dns.asyncresolver
-import dns.exception
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
@@ -62,6 +60,9 @@ class SystemDns:
 
 
 async def _ask(name: str, kind: str) -> list[Any]:
+    import dns.asyncresolver  # noqa: PLC0415  (large, and few servers of mail have to be looked for)
+    import dns.exception  # noqa: PLC0415  (as above)
+
     try:
         return list(await dns.asyncresolver.resolve(name, kind, lifetime=_DNS_SECONDS))
     except (dns.exception.DNSException, OSError):
