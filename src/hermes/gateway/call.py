@@ -7,24 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from pydantic import BaseModel
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from hermes.audit.redaction import redact_arguments
 from hermes.audit.trail import new_call_id
 from hermes.billing.plans import plan_of
 from hermes.billing.quota import Quotas, month_of
-from hermes.errors import HermesError, Internal, MissingCapability, OutcomeUnknown
+from hermes.errors import HermesError, Internal, MissingCapability
 from hermes.gateway.accounts import Accounts
-from hermes.gateway.admission import Admission, Admissions, Call, IdempotencyState, Outcome
+from hermes.gateway.admission import Admission, Admissions, Call
 from hermes.gateway.arguments import check_arguments, check_idempotency_key, digest_of, with_account
 from hermes.gateway.asking import NOBODY, Asking, Dialogue, InputRequired, RequestStates
 from hermes.gateway.connecting import asked_to_connect
@@ -32,12 +31,13 @@ from hermes.gateway.documents import DocumentNotices
 from hermes.gateway.execution import execute
 from hermes.gateway.fence import fence_text
 from hermes.gateway.grants import require_grant, shows, unknown
-from hermes.gateway.idempotency import Answers, idempotency_key, refusal, state_after
+from hermes.gateway.idempotency import Answers, idempotency_key, refusal
 from hermes.gateway.long_calls import LongCalls, Run
-from hermes.gateway.outcomes import outcome_of
+from hermes.gateway.outcomes import Observer
 from hermes.gateway.own_tools import GATEWAY, OwnTools
 from hermes.gateway.refusals import limit_refusal
 from hermes.gateway.results import TASKS, CallOptions, CallResult, ToolView
+from hermes.gateway.settlement import Settlement
 from hermes.identity.caller import Caller
 from hermes.identity.callers import Callers
 from hermes.platforms.asks import Asked
@@ -47,16 +47,10 @@ from hermes.platforms.context import ToolContext
 
 log = structlog.get_logger(__name__)
 
-T = TypeVar("T")
-
-Observer = Callable[[str, str, str, float], None]
-"""Told of every call: tool, outcome, transport, seconds."""
-
 METHOD = "tools/call"
 """What a request state of a call is sealed for, by whichever door the call came."""
 
 _ADMIT_TRIES = 6
-_SETTLE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +97,7 @@ class Gateway:
         self._quotas = quotas
         self._callers = callers
         self._answers = answers
-        self._observe = observe
+        self._settlement = Settlement(admissions, answers, observe)
         self._long_calls = long_calls
         self._own = own
         self._states = states
@@ -112,7 +106,6 @@ class Gateway:
             name: tool for platform in catalog for name, tool in platform.unlisted.items()
         }
         self._documents = documents
-        self._writing: set[asyncio.Task[Any]] = set()
         self._limits: Mapping[str, RateLimit | None] = {
             platform.id: next((limit for limit in platform.limits if limit.enforced), None) for platform in catalog
         }
@@ -162,10 +155,10 @@ class Gateway:
             call = run.call
             run, label, admission = await self._admit(run)
         except HermesError as error:
-            await self._settle(call, "denied", options, started, error)
+            await self._settlement.close_unrun(call, "denied", options, started, error)
             raise
         except asyncio.CancelledError:
-            self._give_up(call, "cancelled", options, started)
+            self._settlement.give_up(call, "cancelled", options, started)
             raise
         except (RedisError, SQLAlchemyError, TimeoutError) as error:
             raise self._store_failed(call, options, started, error) from None
@@ -173,11 +166,13 @@ class Gateway:
             return await self._replay(run, admission)
         if run.tool.long and self._long_calls is not None:
             await self._ask_first(run)
-            return await asyncio.shield(self._finish(self._begin(self._long_calls, run, label, admission.detail[0])))
+            return await asyncio.shield(
+                self._settlement.finish(self._begin(self._long_calls, run, label, admission.detail[0]))
+            )
         if run.tool.effect is Effect.READ:
             return await self._run(run, label, admission.detail[0])
         # A write that has begun is finished and settled even when the client goes away.
-        return await asyncio.shield(self._finish(self._run(run, label, admission.detail[0])))
+        return await asyncio.shield(self._settlement.finish(self._run(run, label, admission.detail[0])))
 
     async def _begin(self, long_calls: LongCalls, run: _Run, label: str, sealed: str) -> Run:
         try:
@@ -202,16 +197,16 @@ class Gateway:
         try:
             await run.tool.first(ToolContext(run.call.id, None, asks=run.asking), run.arguments)
         except Asked as asked:
-            await self._settle(run.call, "input_required", run.options, run.started)
+            await self._settlement.close_unrun(run.call, "input_required", run.options, run.started)
             raise self._required(run, asked) from None
         except HermesError as error:
             error.data.setdefault("call_id", run.call.id)
-            await self._settle_run(run, error)
+            await self._settlement.settle(run.call, error, run.options, run.started)
             raise
 
     def _store_failed(self, call: Call, options: CallOptions, started: float, error: Exception) -> Internal:
         log.error("store_unavailable", error=type(error).__name__)
-        self._give_up(call, "error", options, started)
+        self._settlement.give_up(call, "error", options, started)
         return Internal(
             "The gateway's own store did not answer; nothing was sent. Try again shortly.",
             detail=type(error).__name__,
@@ -223,29 +218,7 @@ class Gateway:
         """Give long calls back, and wait until every other write that has begun is settled."""
         if self._long_calls is not None:
             await self._long_calls.close()
-        while self._writing:
-            await asyncio.wait(set(self._writing))
-
-    def _finish(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Have something done to its end, also after its caller is gone."""
-        task = asyncio.create_task(work)
-        self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
-        return task
-
-    def _give_up(self, call: Call, outcome: Outcome, options: CallOptions, started: float) -> None:
-        """Close a call of which it is not known whether it was admitted, as soon as the store answers again."""
-
-        async def close() -> None:
-            code = Internal.code if outcome == "error" else None
-            try:
-                await self._record(call, outcome, code, started)
-            except (RedisError, TimeoutError) as failure:
-                # If it was admitted after all, the sweeper closes it.
-                log.error("call_not_audited", call_id=call.id, error=type(failure).__name__)
-            self._tell(call.tool if call.platform else "unknown", outcome, options, started)
-
-        self._finish(close())
+        await self._settlement.close()
 
     def _new_call(self, caller: Caller, name: str, arguments: Mapping[str, Any], options: CallOptions) -> Call:
         tool = self._find(name, options)
@@ -387,15 +360,15 @@ class Gateway:
             structured = await self._execute(run, label, sealed)
         except HermesError as error:
             error.data.setdefault("call_id", run.call.id)
-            await self._settle_run(run, error)
+            await self._settlement.settle(run.call, error, run.options, run.started)
             raise
         except asyncio.CancelledError:
-            await asyncio.shield(self._settle(run.call, "cancelled", run.options, run.started))
+            await asyncio.shield(self._settlement.close_unrun(run.call, "cancelled", run.options, run.started))
             raise
         except Asked as asked:
-            await self._settle(run.call, "input_required", run.options, run.started)
+            await self._settlement.close_unrun(run.call, "input_required", run.options, run.started)
             raise self._required(run, asked) from None
-        await self._settle_run(run, structured)
+        await self._settlement.settle(run.call, structured, run.options, run.started)
         if self._documents is not None:
             self._documents.after(run.caller, run.tool, label, structured)
         return CallResult(run.call.id, structured, run.tool.shows_blocks)
@@ -412,93 +385,7 @@ class Gateway:
         try:
             result = self._answers.replay(run.call.idempotency_key, admission.detail[1], run.tool.shows_blocks)
         except HermesError as error:
-            await self._settle(call, "replayed", run.options, run.started, error)
+            await self._settlement.close_unrun(call, "replayed", run.options, run.started, error)
             raise
-        await self._settle(call, "replayed", run.options, run.started)
+        await self._settlement.close_unrun(call, "replayed", run.options, run.started)
         return result
-
-    async def _settle_run(self, run: _Run, outcome: dict[str, Any] | HermesError) -> None:
-        """Settle an executed call, keeping its answer if the client gave an idempotency key.
-
-        Raises:
-            OutcomeUnknown: the store cannot be reached, so the trail will say the same.
-        """
-        error = outcome if isinstance(outcome, HermesError) else None
-        state = state_after(error)
-        key = run.call.idempotency_key
-        answer = self._answers.seal(key, run.call.id, outcome) if key and state == "done" else ""
-        kind = outcome_of(outcome)
-        try:
-            recorded = await self._record(
-                run.call, kind, error.code if error else None, run.started, idempotency=state, answer=answer
-            )
-        except (RedisError, TimeoutError) as failure:
-            log.error("call_not_settled", call_id=run.call.id, error=type(failure).__name__)
-            raise OutcomeUnknown(
-                "The call could not be recorded; it may have acted. Check on the platform before repeating it.",
-                call_id=run.call.id,
-            ) from None
-        if not recorded:
-            raise OutcomeUnknown(
-                "The call was given up meanwhile; it may have acted. Check on the platform before repeating it.",
-                call_id=run.call.id,
-            )
-        self._tell(run.tool.name, kind, run.options, run.started)
-
-    async def _record(
-        self,
-        call: Call,
-        outcome: Outcome,
-        code: str | None,
-        started: float,
-        *,
-        idempotency: IdempotencyState = "free",
-        answer: str = "",
-    ) -> bool:
-        """Settle a call, again and again for a while if the store does not answer: a second time does nothing.
-
-        Returns:
-            As `Admissions.settle`.
-        """
-
-        def settle() -> Coroutine[Any, Any, bool]:
-            duration = time.perf_counter() - started
-            return self._admissions.settle(
-                call, outcome, error=code, duration=duration, idempotency=idempotency, answer=answer
-            )
-
-        try:
-            return await settle()
-        except (RedisError, TimeoutError):
-            pass  # what repeats it is made only now: that costs a good part of what settling costs
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type((RedisError, TimeoutError)),
-            stop=stop_after_delay(_SETTLE_SECONDS),
-            wait=wait_random_exponential(multiplier=0.05, max=1),
-            reraise=True,
-        ):
-            with attempt:
-                return await settle()
-        raise AssertionError("tenacity raises when it stops")
-
-    async def _settle(
-        self,
-        call: Call,
-        outcome: Outcome,
-        options: CallOptions,
-        started: float,
-        error: HermesError | None = None,
-    ) -> None:
-        """Write the audit line of a call that was not executed, or not to its end."""
-        if error is not None:
-            error.data.setdefault("call_id", call.id)
-        duration = time.perf_counter() - started
-        try:
-            await self._admissions.settle(call, outcome, error=error.code if error else None, duration=duration)
-        except (RedisError, TimeoutError) as failure:
-            log.error("call_not_audited", call_id=call.id, error=type(failure).__name__)
-        self._tell(call.tool if call.platform else "unknown", outcome, options, started)
-
-    def _tell(self, tool: str, outcome: Outcome, options: CallOptions, started: float) -> None:
-        if self._observe is not None:
-            self._observe(tool, outcome, options.transport, time.perf_counter() - started)

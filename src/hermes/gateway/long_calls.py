@@ -34,7 +34,15 @@ from hermes.gateway.journal import Interrupted, SqlJournal
 from hermes.gateway.long_asks import LongAsks
 from hermes.gateway.long_rows import CLAIM, Claim, ClaimLost, LongCallRows
 from hermes.gateway.models import LongCallRow
-from hermes.gateway.outcomes import Cancelled, Result, open_result, outcome_of, publish_state_after, seal_result
+from hermes.gateway.outcomes import (
+    Cancelled,
+    Observer,
+    Result,
+    open_result,
+    outcome_of,
+    publish_state_after,
+    seal_result,
+)
 from hermes.gateway.refusals import unexpected
 from hermes.gateway.results import CallOptions, CallResult, LogReport, LongCall, ProgressReport
 from hermes.identity.caller import Caller, Grants, Via
@@ -54,8 +62,6 @@ _PROGRESS_SECONDS: Final = 1.0
 _MOST_ATTEMPTS: Final = 8
 _MOST_TAKEN_OVER: Final = 16
 _STOP_SECONDS: Final = 15.0
-
-Observer = Callable[[str, str, str, float], None]
 
 
 @dataclass(eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -13,6 +14,9 @@ from hermes.platforms.ports import PublishState
 
 Result = dict[str, Any] | HermesError
 """The fenced result of a tool, or what stopped it."""
+
+Observer = Callable[[str, str, str, float], None]
+"""Told of every call: tool, outcome, transport, seconds."""
 
 OUTCOME_UNKNOWN = "outcome_unknown"
 """Where a publication stands when its last step left no answer."""
