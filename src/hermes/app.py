@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from hermes.audit.trail import Trail
@@ -179,6 +180,7 @@ def build_house(
     catalog: Catalog,
     upstream: Upstream | None = None,
     documents: GuardedClient | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> House:
     """Wire every service. Nothing is connected or started here.
 
@@ -186,6 +188,7 @@ def build_house(
         upstream: the client for the platforms' APIs, if it is to have other limits than the usual ones.
         documents: the client for what OAuth clients publish about themselves, if it is to find and believe other hosts
             than the public internet's. For tests.
+        now: the time by which accounts are renewed. For tests.
     """
     database, redis = stores.database, stores.redis
     for platform in catalog:
@@ -224,7 +227,7 @@ def build_house(
     telling = Telling({platform.id: platform.title for platform in catalog}, settings.public_url, mail)
     credentials = CredentialStore(database, redis, keyring, telling)
     renewal_rows = RenewalRows(database, telling)
-    vendor = VendorClient(upstream, settings, Pace(redis))
+    vendor = VendorClient(upstream, settings, Pace(redis), now=now)
     connections = Connections(
         catalog,
         credentials,
@@ -244,6 +247,7 @@ def build_house(
         RedisLeases(redis),
         Rescue(redis, keyring),
         connections.mark_needs_reconnect,
+        now=now,
     )
     connection_tasks.register_tasks(queue, renewal_rows, renewals)
     accounts = Accounts(

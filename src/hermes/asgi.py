@@ -44,6 +44,7 @@ from hermes.web.base import WebBase, build_base
 from hermes.web.connect import ConnectPages
 from hermes.web.consent import ConsentPages
 from hermes.web.error_pages import ErrorPages
+from hermes.web.link_door import LinkDoor
 from hermes.web.people_routes import people_routes
 from hermes.web.vendor_sign_in import VendorSignInPages
 from hermes.webhooks.inbound import WhatsAppWebhook
@@ -169,8 +170,9 @@ def _resource_metadata(settings: Settings, resource: str = "mcp") -> str:
 
 def _page_routes(house: House, web: WebBase) -> list[Route]:
     catalog, connections = house.catalog, house.connections
-    connect = ConnectPages(web, catalog, connections, house.connect_links, house.actions, house.sign_ins)
-    vendors = VendorSignInPages(web, catalog, house.sign_ins)
+    door = LinkDoor(web, house.connect_links, connections)
+    connect = ConnectPages(web, catalog, connections, door, house.sign_ins)
+    vendors = VendorSignInPages(web, catalog, door, house.sign_ins)
     consent = ConsentPages(web, catalog, connections, house.oauth.authorizations)
     people = people_routes(web, house.people, house.oauth.assistants, house.settings)
     return [*people, *connect.routes(), *vendors.routes(), *consent.routes()]

@@ -232,23 +232,24 @@ class Letters:
         return True
 
 
-async def test_who_must_act_is_written_to_once(bench: Bench) -> None:
+@pytest.mark.parametrize("platform", RENEWABLE)
+async def test_who_must_act_is_written_to_once(bench: Bench, platform: str) -> None:
     customer = new_customer("ada@example.com", "growth", "customer", None)
     async with bench.database.session() as session:
         session.add(customer)
     letters = Letters()
     mail = Mail(bench.database, bench.keyring, letters, letters)
-    bench.telling = Telling({"twitter": "X"}, "https://hermes.example", mail)
-    linked = await due(bench, "twitter", customer_id=customer.id)
-    bench.desk("twitter").end("alex")
+    bench.telling = Telling({platform: "The Vendor"}, "https://hermes.example", mail)
+    linked = await due(bench, platform, customer_id=customer.id)
+    bench.desk(platform).end("alex")
     replicas = [bench.replica(), bench.replica()]
     await asyncio.gather(*(one.renewals.renew(linked) for one in replicas for _ in range(3)))
     assert len(letters.queued) == 1
     for mail_id in [*letters.queued, *letters.queued]:
         await mail.send(str(mail_id))
     (sent,) = letters.sent
-    assert (sent["To"], sent["Subject"]) == ("ada@example.com", "Connect X again")
-    assert "https://hermes.example/connect/twitter" in str(sent.get_body(("plain",)))
+    assert (sent["To"], sent["Subject"]) == ("ada@example.com", "Connect The Vendor again")
+    assert f"https://hermes.example/connect/{platform}" in str(sent.get_body(("plain",)))
     assert len(await bench.events()) == 1
 
 

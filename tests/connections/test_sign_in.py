@@ -20,7 +20,7 @@ from hermes.connections.models import Connection
 from hermes.connections.probing import Prober
 from hermes.connections.revocation import Revocation
 from hermes.connections.service import Connections
-from hermes.connections.sign_in import SignInRefused, SignIns, ToChoose
+from hermes.connections.sign_in import SignInOfAnother, SignInRefused, SignIns, ToChoose
 from hermes.errors import HermesError, NotConnected, NotFound, NotGranted
 from hermes.identity.caller import Caller, Via
 from hermes.platforms.ports import Ports
@@ -159,6 +159,23 @@ async def test_an_answer_counts_only_for_whom_and_what_it_was_begun(
     assert await bench.connections.list("cus_b") == []
 
 
+async def test_a_stolen_answer_is_left_in_the_trail_of_who_began_and_ends_the_sign_in(bench: SignInBench) -> None:
+    answer = await bench.allow(await bench.sign_ins.begin(person(), "twitter", label="work"))
+    with pytest.raises(SignInOfAnother, match="another person") as raised:
+        await bench.sign_ins.finish(person("cus_b"), "twitter", answer)
+    assert raised.value.status == 403
+    assert bench.audit.lines == [("cus_a", "connection.connect", "twitter", "work", "denied")]
+    with pytest.raises(SignInRefused, match="answered before"):
+        await bench.sign_ins.finish(person(), "twitter", answer)
+
+
+async def test_an_answer_in_another_browser_of_the_same_person_is_left_in_the_trail(bench: SignInBench) -> None:
+    answer = await bench.allow(await bench.sign_ins.begin(person(), "twitter"))
+    with pytest.raises(SignInRefused, match="another browser"):
+        await bench.sign_ins.finish(person(session="ses_2"), "twitter", answer)
+    assert bench.audit.lines == [("cus_a", "connection.connect", "twitter", "default", "denied")]
+
+
 async def test_an_answer_counts_once(bench: SignInBench) -> None:
     answer = await bench.allow(await bench.sign_ins.begin(person(), "snapchat"))
     results = await asyncio.gather(
@@ -173,6 +190,7 @@ async def test_a_sign_in_lasts_ten_minutes_and_its_state_shows_nothing(bench: Si
     (name,) = await bench.bench.redis.keys("connect_state:*")
     state = dict(parse_qsl(urlsplit(location).query))["state"]
     assert state not in name
+    assert "cus_a" not in state
     assert 590 <= await bench.bench.redis.ttl(name) <= 600
     sealed = await bench.bench.redis.get(name)
     assert "twitter" not in sealed

@@ -145,6 +145,12 @@ class Connections:
         """Leave in the trail that a sign-in was refused."""
         await self._record(caller, CONNECT, platform, label, "denied")
 
+    async def refuse_stranger(self, customer_id: str, who: Caller, platform: str, label: str) -> None:
+        """Leave in the trail that somebody else opened what was made for this customer, but not who: that is another
+        customer's business."""
+        stranger = replace(who, customer_id=customer_id, key_id="another-person", email=None, client=None)
+        await audit_action(self._audit, customer_id, stranger, CONNECT, label, "denied", platform=platform)
+
     async def _link(
         self,
         caller: Caller,

@@ -33,6 +33,7 @@ STATE_SECONDS: Final = 600
 _STATE_BYTES: Final = 32
 _VERIFIER_BYTES: Final = 48
 _LONGEST: Final = 4096
+_STATE: Final = "connect-state"
 _SAID_NO: Final = frozenset({"access_denied", "user_denied", "user_cancelled_login", "user_cancelled_authorize"})
 
 log = structlog.get_logger(__name__)
@@ -47,6 +48,12 @@ class SignInRefused(HermesError):
     def __init__(self, message: str, *, said_no: bool = False) -> None:
         super().__init__(message, nothing_sent=True)
         self.said_no = said_no
+
+
+class SignInOfAnother(SignInRefused):
+    """The vendor's answer belongs to a sign-in that another person began."""
+
+    status = 403
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +117,7 @@ class SignIns:
         """
         declared = self._connections.may_connect(caller, platform, label)
         connect = _way(declared, provider)
-        state, verifier = secrets.token_urlsafe(_STATE_BYTES), secrets.token_urlsafe(_VERIFIER_BYTES)
+        state, verifier = self._new_state(caller.customer_id), secrets.token_urlsafe(_VERIFIER_BYTES)
         location = self._vendor.authorize_location(
             connect, state=state, redirect_uri=self._redirect_uri(declared, connect), verifier=verifier
         )
@@ -131,11 +138,16 @@ class SignIns:
             The linked account, or what is to be chosen first.
 
         Raises:
+            SignInOfAnother: another person began it; that person's trail says so.
             SignInRefused: nothing was linked; the message is for the person.
             HermesError: as `Connections.connect`, or the vendor could not be asked.
         """
-        under_way = await self._take(caller, answer.get("state", ""))
+        state = answer.get("state", "")
+        await self._refuse_stranger(caller, platform, state)
+        under_way = await self._take(caller.customer_id, state)
         if under_way is None or under_way.platform != platform or under_way.session != caller.key_id:
+            if under_way is not None:
+                await self._connections.not_linked(caller, under_way.platform, under_way.label)
             raise SignInRefused(
                 "This sign-in was begun in another browser or more than ten minutes ago, or it was answered before. "
                 "Begin it again."
@@ -202,9 +214,29 @@ class SignIns:
         await self._connections.leave_incomplete(caller, platform, connect, label)
         return ToChoose(platform.id, label)
 
-    async def _take(self, caller: Caller, state: str) -> _UnderWay | None:
+    def _new_state(self, customer_id: str) -> str:
+        """A state that nobody can guess (RFC 6749, 10.12) and that only this server can read: it says who began."""
+        return self._keyring.seal(orjson.dumps([customer_id, secrets.token_urlsafe(_STATE_BYTES)]), _STATE)
+
+    async def _refuse_stranger(self, caller: Caller, platform: str, state: str) -> None:
+        """Refuse the answer to a sign-in that somebody else began, and end that sign-in: its code is in wrong hands."""
+        try:
+            owner, _random = orjson.loads(self._keyring.open(state, _STATE)) if len(state) <= _LONGEST else (None, "")
+        except Undecryptable:
+            return
+        if owner is None or owner == caller.customer_id:
+            return
+        under_way = await self._take(owner, state)
+        label = DEFAULT_ACCOUNT if under_way is None else under_way.label
+        await self._connections.refuse_stranger(owner, caller, platform, label)
+        raise SignInOfAnother(
+            "This sign-in was begun by another person, so nothing was linked here. If somebody sent you the address, "
+            "do not go on. To connect an account of your own, begin here yourself."
+        )
+
+    async def _take(self, customer_id: str, state: str) -> _UnderWay | None:
         """What was begun with this state; it is gone afterwards, whatever comes of it."""
-        name = _state_name(caller.customer_id, state)
+        name = _state_name(customer_id, state)
         sealed = await self._redis.getdel(name) if 0 < len(state) <= _LONGEST else None
         if sealed is None:
             return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
 
@@ -12,9 +12,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from hermes.billing.plans import plan_of
-from hermes.connections.links import ConnectLinks, LinkUnusable
 from hermes.connections.models import Connection
-from hermes.connections.service import CONNECT, Connections
+from hermes.connections.service import Connections
 from hermes.connections.sign_in import SignIns
 from hermes.errors import (
     Conflict,
@@ -25,12 +24,12 @@ from hermes.errors import (
     PlatformUnavailable,
     RateLimited,
 )
-from hermes.identity.actions import ActionAudit, audit_action
 from hermes.platforms.base import DEFAULT_ACCOUNT
 from hermes.platforms.catalog import AnyPlatform, Catalog
 from hermes.web.base import WebBase
 from hermes.web.credential_form import FormField, credentials_from, form_fields, problems_of
 from hermes.web.forms import to_login
+from hermes.web.link_door import LinkDoor
 from hermes.web.visitors import Person, Visitor
 
 _SHOWN_WITH_THE_FORM: Final = (InvalidArguments, PlatformRejected, PlatformUnavailable, RateLimited, Conflict)
@@ -54,15 +53,13 @@ class ConnectPages:
         base: WebBase,
         catalog: Catalog,
         connections: Connections,
-        links: ConnectLinks,
-        audit: ActionAudit,
+        door: LinkDoor,
         sign_ins: SignIns,
     ) -> None:
         self._base = base
         self._catalog = catalog
         self._connections = connections
-        self._links = links
-        self._audit = audit
+        self._door = door
         self._sign_ins = sign_ins
         self._fields: Mapping[str, list[FormField]] = {
             platform.id: form_fields(platform.credentials) for platform in catalog
@@ -97,23 +94,15 @@ class ConnectPages:
         visitor = await self._base.visitors.of(request)
         if visitor.person is None:
             return to_login(request)
-        token, label = request.query_params.get("link"), None
-        if token is not None:
-            try:
-                link = self._links.open(token)
-            except LinkUnusable:
-                link = None
-            if link is None or link.platform != platform.id:
-                return self._base.pages.render(visitor, "connect_late.html.jinja", status=400, platform=platform)
-            if link.customer_id != visitor.person.customer_id:
-                await self._audit_stranger(link.customer_id, platform, link.label, visitor.person)
-                here = f"{request.url.path}?{request.url.query}"
-                return self._base.pages.render(visitor, "connect_stranger.html.jinja", status=403, here=here)
-            label = link.label
+        link = await self._door.open(request, visitor, visitor.person, platform)
+        if isinstance(link, Response):
+            return link
+        label = link.label if link is not None else None
         done = request.query_params.get("connected")
         if done is not None:
             return await self._done(visitor, visitor.person, platform, done)
-        return await self._form(visitor, visitor.person, platform, {"account": label or DEFAULT_ACCOUNT}, {})
+        given = {"account": label or DEFAULT_ACCOUNT, "link": request.query_params.get("link", "")}
+        return await self._form(visitor, visitor.person, platform, given, {})
 
     async def _take(self, request: Request) -> Response:
         platform = self._platform(request)
@@ -167,12 +156,6 @@ class ConnectPages:
 
     async def _accounts(self, person: Person, platform: AnyPlatform) -> list[Connection]:
         return [item for item in await self._connections.list(person.customer_id) if item.platform == platform.id]
-
-    async def _audit_stranger(self, customer_id: str, platform: AnyPlatform, label: str | None, who: Person) -> None:
-        """Tell the link's owner that somebody else opened it, but not who: that is another customer's business."""
-        stranger = replace(who.caller, customer_id=customer_id, key_id="another-person", email=None, client=None)
-        account = label or DEFAULT_ACCOUNT
-        await audit_action(self._audit, customer_id, stranger, CONNECT, account, "denied", platform=platform.id)
 
     def _problems(self, platform: AnyPlatform, error: HermesError) -> dict[str, str]:
         return problems_of(error, platform.credentials, self._fields[platform.id])

@@ -19,6 +19,7 @@ from hermes.platforms.base import DEFAULT_ACCOUNT
 from hermes.platforms.catalog import AnyPlatform, Catalog
 from hermes.web.base import WebBase
 from hermes.web.forms import to_login
+from hermes.web.link_door import LinkDoor
 from hermes.web.visitors import Visitor
 
 _TIKTOK: Final = "tiktok"
@@ -27,9 +28,10 @@ _TIKTOK: Final = "tiktok"
 class VendorSignInPages:
     """`/api/connect/{platform}/start` and `/callback`, TikTok's own addresses, and `/connect/{platform}/choose`."""
 
-    def __init__(self, base: WebBase, catalog: Catalog, sign_ins: SignIns) -> None:
+    def __init__(self, base: WebBase, catalog: Catalog, door: LinkDoor, sign_ins: SignIns) -> None:
         self._base = base
         self._catalog = catalog
+        self._door = door
         self._sign_ins = sign_ins
 
     def routes(self) -> list[Route]:
@@ -47,9 +49,15 @@ class VendorSignInPages:
         visitor = await self._base.visitors.of(request)
         if visitor.person is None:
             return to_login(request)
-        provider, label = request.query_params.get("provider"), request.query_params.get("account") or DEFAULT_ACCOUNT
+        link = await self._door.open(request, visitor, visitor.person, platform)
+        if isinstance(link, Response):
+            return link
+        provider, label = request.query_params.get("provider"), request.query_params.get("account")
+        label = label or (link.label if link is not None else None) or DEFAULT_ACCOUNT
         try:
-            location = await self._sign_ins.begin(visitor.person.caller, platform.id, provider, label)
+            location = await self._sign_ins.begin(
+                visitor.person.caller, platform.id, provider, label or DEFAULT_ACCOUNT
+            )
         except HermesError as error:
             return self._problem(visitor, platform, error)
         return RedirectResponse(location, 303, headers={"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
