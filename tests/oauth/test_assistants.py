@@ -95,7 +95,7 @@ async def test_an_assistant_that_lacks_a_scope_is_told_which(one: Replica, ada: 
     refused = await call_mcp(one, token, "telegram_send_message")
     assert refused.status_code == 403
     assert 'error="insufficient_scope"' in refused.headers["www-authenticate"]
-    assert 'scope="telegram:write"' in refused.headers["www-authenticate"]
+    assert 'scope="telegram:read telegram:write"' in refused.headers["www-authenticate"]
 
 
 async def test_the_trail_names_the_client(one: Replica, ada: Any) -> None:

@@ -59,6 +59,10 @@ class Grants:
         mine = {pair for pair in self.pairs if other.allow(*pair)}
         return Grants(frozenset(mine | {pair for pair in other.pairs if self.allow(*pair)}))
 
+    def __or__(self, other: Grants) -> Grants:
+        """What this or the other allows."""
+        return Grants(self.pairs | other.pairs)
+
     def words(self) -> list[str]:
         return sorted(f"{platform}:{access}" for platform, access in self.pairs)
 

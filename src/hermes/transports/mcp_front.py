@@ -16,6 +16,8 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from hermes.errors import HermesError, InsufficientScope, NotAuthenticated, NotFound
+from hermes.identity.caller import Grants
+from hermes.oauth.scopes import grants_of, scope_text
 from hermes.observability.logs import request_id_of
 from hermes.platforms.catalog import Catalog
 from hermes.transports.asgi import (
@@ -185,7 +187,8 @@ class McpFront:
 
     async def _request(self, incoming: Incoming, inbound: Inbound, request: RpcRequest) -> None:
         stream = ResponseStream(incoming, may_stream=_takes_stream(incoming.headers), cancel_with_client=request.modern)
-        await self._respond(incoming, stream, lambda notify: self._runner.run(request, inbound, notify))
+        granted = None if request.modern else inbound.caller.grants
+        await self._respond(incoming, stream, lambda notify: self._runner.run(request, inbound, notify), granted)
 
     async def _batch(self, incoming: Incoming, inbound: Inbound, messages: list[Any]) -> None:
         if not batches_allowed(incoming.headers):
@@ -200,14 +203,29 @@ class McpFront:
             return read.answer if read.answer is not None and read.answer.body else None
 
         stream = ResponseStream(incoming, may_stream=False, cancel_with_client=False)
-        await self._respond(incoming, stream, lambda _notify: run_batch(messages, one))
+        await self._respond(incoming, stream, lambda _notify: run_batch(messages, one), inbound.caller.grants)
 
     async def _respond(
-        self, incoming: Incoming, stream: ResponseStream, work: Callable[[Notify | None], Awaitable[Answer]]
+        self,
+        incoming: Incoming,
+        stream: ResponseStream,
+        work: Callable[[Notify | None], Awaitable[Answer]],
+        granted: Grants | None,
     ) -> None:
+        """Answer with what the work gives.
+
+        Args:
+            incoming: where to.
+            stream: how.
+            work: gives the answer.
+            granted: what the caller has, where a challenge is to name that too: clients of the older versions ask for
+                exactly what it says, and would lose what they have (MCP 2025-11-25, "Scope Challenge Handling").
+        """
         try:
             await stream.run(work)
         except (NotAuthenticated, InsufficientScope) as error:
+            if granted is not None and isinstance(error, InsufficientScope):
+                error.data["scope"] = scope_text(granted | grants_of([error.data["scope"]]))
             if stream.started:
                 await stream.end(error_body(None, INTERNAL_ERROR, error.message))
             else:
