@@ -18,6 +18,7 @@ from hermes.billing.quota import Quotas
 from hermes.billing.usage import UsageLedger
 from hermes.connections import tasks as connection_tasks
 from hermes.connections.choosing import PendingChoices
+from hermes.connections.defaults import DefaultAccounts
 from hermes.connections.key_check import verify_key_check
 from hermes.connections.links import ConnectLinks
 from hermes.connections.names import key_name
@@ -234,6 +235,7 @@ def build_house(
         Prober(upstream, settings, ports),
         actions,
         settings,
+        DefaultAccounts(database, changes),
         plan_includes=lambda caller, platform: plan_of(caller.plan).includes(platform),
         notices=notices,
         revocation=Revocation(credentials, renewal_rows, vendor),

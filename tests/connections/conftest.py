@@ -9,12 +9,15 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, Field, SecretStr
 
+from hermes.connections.defaults import DefaultAccounts
 from hermes.connections.probing import Prober
 from hermes.connections.service import Connections
 from hermes.connections.store import CredentialStore
 from hermes.crypto import Keyring
 from hermes.errors import NeedsReconnect
 from hermes.identity.caller import OPERATOR_ID, Caller, Grants, Via
+from hermes.identity.changes import CustomerChanges
+from hermes.identity.versions import Versions
 from hermes.net.upstream import Upstream
 from hermes.platforms.base import Account, ApiContext, Credentials, Effect, Env, PasteToken, Platform
 from hermes.platforms.catalog import Catalog
@@ -177,7 +180,7 @@ def audit() -> RecordedAudit:
 
 @pytest.fixture
 async def make_connections(
-    toy_catalog: Catalog, store: CredentialStore, audit: RecordedAudit
+    toy_catalog: Catalog, store: CredentialStore, audit: RecordedAudit, database: Database, redis: Redis
 ) -> AsyncIterator[Callable[[Settings], Connections]]:
     """A service for given settings; the plan `free` does not include WhatsApp."""
     upstream = Upstream()
@@ -191,6 +194,7 @@ async def make_connections(
             prober,
             audit,
             settings,
+            DefaultAccounts(database, CustomerChanges(database, Versions(redis))),
             plan_includes=lambda caller, platform: caller.plan != "free" or platform != "whatsapp",
         )
 

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from hermes.commands import connections as connections_commands
 from hermes.commands import keys as keys_commands
+from hermes.connections.defaults import DefaultAccounts
 from hermes.connections.key_check import verify_key_check
 from hermes.connections.probing import Prober
 from hermes.connections.service import Connections
@@ -23,6 +24,9 @@ from hermes.connections.store import CredentialStore
 from hermes.crypto import Keyring, parse_key
 from hermes.errors import NotFound
 from hermes.identity.caller import Caller
+from hermes.identity.changes import CustomerChanges
+from hermes.identity.service import new_customer
+from hermes.identity.versions import Versions
 from hermes.net.upstream import Upstream
 from hermes.platforms.catalog import Catalog
 from hermes.platforms.ports import Ports
@@ -73,7 +77,13 @@ def cli(
             customers=SimpleNamespace(find=find),
             callers=SimpleNamespace(operator=None, act_for=act_for),
             connections=Connections(
-                toy_catalog, store, prober, audit, toy_settings, plan_includes=lambda _caller, _platform: True
+                toy_catalog,
+                store,
+                prober,
+                audit,
+                toy_settings,
+                DefaultAccounts(opened, CustomerChanges(opened, Versions(client))),
+                plan_includes=lambda _caller, _platform: True,
             ),
         )
         with capture_logs():
@@ -95,6 +105,21 @@ def cli(
     return invoke
 
 
+@pytest.fixture
+def person(database: Database) -> None:
+    """The customer's own row, where their choices stand."""
+
+    async def add() -> None:
+        opened = Database(database.url.render_as_string(hide_password=False))
+        row = new_customer("a@example.com", plan="growth", role="customer", password_hash=None)
+        row.id = "cus_a"
+        async with opened.session() as session:
+            session.add(row)
+        await opened.close()
+
+    asyncio.run(add())
+
+
 def test_an_account_is_linked_listed_and_unlinked(cli: Cli, audit: Any) -> None:
     linked = cli("connect", "cus_a", "whatsapp", "--credentials-stdin", "--json", stdin=PHONE)
     assert linked.exit_code == 0, linked.stderr
@@ -111,9 +136,25 @@ def test_an_account_is_linked_listed_and_unlinked(cli: Cli, audit: Any) -> None:
         "account": "default",
         "revoked": None,
         "left": None,
+        "default_account": None,
     }
     assert "no linked account" in cli("connections", "cus_a").stdout
     assert [line[1] for line in audit.lines] == ["connection.connect", "connection.disconnect"]
+
+
+def test_the_account_that_is_used_by_default_is_chosen(cli: Cli, person: None, audit: Any) -> None:
+    for label in ("default", "work"):
+        words = ("connect", "cus_a", "notes", "--credentials-stdin", "--account", label)
+        linked = cli(*words, stdin='{"token": "secret"}')
+        assert linked.exit_code == 0, linked.stderr
+    chosen = cli("connections", "default", "cus_a", "notes", "work", "--json")
+    assert json.loads(chosen.stdout) == {"platform": "notes", "account": "work"}
+    listed = json.loads(cli("connections", "--json", "cus_a").stdout)["details"]
+    assert {each["account"]: each["default"] for each in listed} == {"default": False, "work": True}
+    assert "work *" in cli("connections", "cus_a").stdout
+    assert audit.lines[-1] == ("cus_a", "connection.set_default", "notes", "work", "success")
+    unknown = cli("connections", "default", "cus_a", "notes", "home")
+    assert (unknown.exit_code, "default, work" in unknown.stderr or "work, default" in unknown.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,7 @@ async def test_linking_listing_and_unlinking(client: httpx.AsyncClient, redis: R
         "account": "default",
         "revoked": None,
         "left": None,
+        "default_account": None,
     }
     assert (await client.get("/api/connections")).json()["connections"] == {"whatsapp": False, "notes": False}
     assert await redis.get("creds:cus_a:whatsapp") is None

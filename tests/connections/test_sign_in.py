@@ -16,6 +16,7 @@ from conftest import RedisServer
 from connections.conftest import RecordedAudit, a_caller
 from connections.oauth_bench import Bench, Time, bench_settings
 from hermes.connections.choosing import PendingChoices
+from hermes.connections.defaults import DefaultAccounts
 from hermes.connections.models import Connection
 from hermes.connections.probing import Prober
 from hermes.connections.revocation import Revocation
@@ -23,6 +24,8 @@ from hermes.connections.service import Connections
 from hermes.connections.sign_in import SignInOfAnother, SignInRefused, SignIns, ToChoose
 from hermes.errors import HermesError, NotConnected, NotFound, NotGranted
 from hermes.identity.caller import Caller, Via
+from hermes.identity.changes import CustomerChanges
+from hermes.identity.versions import Versions
 from hermes.platforms.ports import Ports
 from hermes.sandbox.app import Sandbox
 from hermes.sandbox.failures import Failure, FailureKind
@@ -93,6 +96,7 @@ async def bench(database: Database, redis: Redis, valkey: RedisServer, tmp_path:
             Prober(replica.upstream, settings, ports),
             audit,
             settings,
+            DefaultAccounts(database, CustomerChanges(database, Versions(redis))),
             plan_includes=lambda caller, platform: caller.plan != "free",
             revocation=Revocation(replica.store, replica.rows, replica.vendor),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from hermes.audit.trail import Trail
 from hermes.billing.quota import Quotas
 from hermes.billing.usage import UsageLedger
+from hermes.connections.defaults import DefaultAccounts
 from hermes.connections.links import ConnectLinks
 from hermes.connections.names import key_name
 from hermes.connections.store import CredentialStore
@@ -29,6 +30,7 @@ from hermes.gateway.lookup import CallLookup
 from hermes.gateway.results import CallOptions
 from hermes.identity.caller import Caller, Grants
 from hermes.identity.callers import Callers
+from hermes.identity.changes import CustomerChanges
 from hermes.identity.service import ApiKeys, Customers
 from hermes.identity.versions import Versions
 from hermes.net.upstream import Upstream
@@ -91,6 +93,7 @@ class House:
     trail: Trail
     lookup: CallLookup
     redis: Redis
+    defaults: DefaultAccounts
     script: dict[str, Script] = field(default_factory=dict)
     clock: list[float] = field(default_factory=list)
 
@@ -189,11 +192,8 @@ class Linked:
         self._store = store
         self.marked: list[tuple[str, str, str]] = []
 
-    async def accounts(self, customer_id: str) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for platform, label in await self._store.labels(customer_id):
-            found.setdefault(platform, []).append(label)
-        return found
+    async def accounts(self, customer_id: str) -> Mapping[str, Sequence[str]]:
+        return await self._store.labels(customer_id)
 
     async def mark_needs_reconnect(
         self, customer_id: str, platform: str, label: str, reason: str, used: str | None = None
@@ -247,6 +247,7 @@ async def house(database: Database, redis: Redis, settings: Settings) -> AsyncIt
         trail,
         CallLookup(redis, trail),
         redis,
+        DefaultAccounts(database, CustomerChanges(database, versions)),
         script,
     )
     await gateway.close()

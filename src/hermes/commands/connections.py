@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import orjson
 import typer
+from typer.core import TyperGroup
 
 from hermes.app import House
 from hermes.commands.common import AsJson, command_house, fail, print_json, print_table, run
@@ -23,11 +24,25 @@ _LONGEST = 64 * 1024
 _EXAMPLE = """for example: echo '{"bot_token": "123:abc"}' | hermes connect CUSTOMER telegram --credentials-stdin"""
 
 
+class _ListFirst(TyperGroup):
+    """`hermes connections CUSTOMER` lists: a customer is never called like one of the commands."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in {*self.commands, "--help"}:
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command("connect", no_args_is_help=True)(connect)
     app.command("disconnect", no_args_is_help=True)(disconnect)
-    app.command("connections", no_args_is_help=True)(connections)
+    accounts = typer.Typer(
+        cls=_ListFirst, help="List a customer's linked accounts, or choose the one that is used by default."
+    )
+    accounts.command("list", no_args_is_help=True)(connections)
+    accounts.command("default", no_args_is_help=True)(make_default)
+    app.add_typer(accounts, name="connections", no_args_is_help=True)
 
 
 def connect(
@@ -79,6 +94,25 @@ def disconnect(
         )
 
 
+def make_default(
+    customer: Who,
+    platform: PlatformId,
+    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's label.")],
+    as_json: AsJson = False,
+) -> None:
+    """Choose the account that a customer's calls use when they name none."""
+
+    async def work() -> None:
+        async with command_house() as house:
+            await house.connections.make_default(await _acting(house, customer), platform, account)
+
+    run(work())
+    if as_json:
+        print_json({"platform": platform, "account": account})
+    else:
+        typer.echo(f"Calls that name no {platform} account use {account!r} from now on.")
+
+
 def connections(customer: Who, as_json: AsJson = False) -> None:
     """List a customer's linked accounts. Secrets are never shown."""
 
@@ -93,7 +127,7 @@ def connections(customer: Who, as_json: AsJson = False) -> None:
     rows = [
         (
             each["platform"],
-            each["account"],
+            f"{each['account']} *" if each["default"] else each["account"],
             each["status"],
             each["display_name"] or each["external_id"],
             (each["expires_at"] or "")[:10],

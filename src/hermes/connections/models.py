@@ -47,6 +47,7 @@ class ConnectionRow(Base):
         Index(None, "key_id", "id"),
         Index(None, "renew_at"),
         Index(None, "expires_at"),
+        Index(None, "check_at"),
     )
 
     id: Mapped[str] = mapped_column(id_string(), primary_key=True)
@@ -73,6 +74,8 @@ class ConnectionRow(Base):
     """How often in a row renewing them came to nothing."""
     end_told_at: Mapped[datetime | None]
     """When the customer was told that `expires_at` comes near."""
+    check_at: Mapped[datetime | None]
+    """When it is to be found out whether the credential still works; None: there is none."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
@@ -103,6 +106,8 @@ class Connection:
     last_success_at: datetime | None = None
     last_error: str | None = None
     connected_at: datetime | None = None
+    default: bool = False
+    """Whether it is used when a call names no account."""
 
     @classmethod
     def of(cls, row: Any) -> Connection:
@@ -131,6 +136,7 @@ class Connection:
         return {
             "platform": self.platform,
             "account": self.label,
+            "default": self.default,
             "status": self.status.value,
             "external_id": self.external_id,
             "display_name": self.display_name,

@@ -25,11 +25,13 @@ class Unlinked:
         account: its label.
         revoked: whether the vendor confirmed that the access has ended; None where there was none to take back.
         left: what the customer has to do at the vendor themselves, if anything.
+        default_account: the label of the account that is used from now on when none is named; None when there is none.
     """
 
     account: str
     revoked: bool | None = None
     left: str | None = None
+    default_account: str | None = None
 
 
 class Revocation:

@@ -41,13 +41,21 @@ class Connected(BaseModel):
 
 class Disconnected(BaseModel):
     """The account is no longer linked; its credential is forgotten. `revoked`: the vendor confirmed that the access has
-    ended; null where there was none to take back. `left`: what is to be done at the vendor by hand, if anything."""
+    ended; null where there was none to take back. `left`: what is to be done at the vendor by hand, if anything.
+    `default_account`: which of the platform's other accounts is used from now on when none is named."""
 
     disconnected: bool = True
     platform: str
     account: str
     revoked: bool | None = None
     left: str | None = None
+    default_account: str | None = None
+
+
+class DefaultAccount(BaseModel):
+    """The account that is used when a call names none, by its label."""
+
+    account: str = Field(max_length=32, examples=["work"])
 
 
 class ConnectionDetail(BaseModel):
@@ -55,6 +63,7 @@ class ConnectionDetail(BaseModel):
 
     platform: str
     account: str
+    default: bool
     status: str
     external_id: str | None
     display_name: str | None
@@ -107,6 +116,14 @@ def build_router(
         """Unlink one account and forget its credential."""
         return await _disconnect(connections, caller, platform, account)
 
+    @router.put("/api/connections/{platform}/default")
+    async def make_default(
+        platform: PlatformId, chosen: DefaultAccount, caller: Annotated[Caller, Depends(current_caller)]
+    ) -> DefaultAccount:
+        """Choose the account that is used when a call names none."""
+        await connections.make_default(caller, platform, chosen.account)
+        return chosen
+
     @router.post(f"{_ADMIN}/connect/{{platform}}", openapi_extra=described)
     async def connect_for(
         platform: PlatformId, request: Request, caller: Annotated[Caller, Depends(acting_for)]
@@ -126,6 +143,14 @@ def build_router(
         """Unlink one account of a customer."""
         return await _disconnect(connections, caller, platform, account)
 
+    @router.put(f"{_ADMIN}/connections/{{platform}}/default")
+    async def make_default_for(
+        platform: PlatformId, chosen: DefaultAccount, caller: Annotated[Caller, Depends(acting_for)]
+    ) -> DefaultAccount:
+        """Choose the account of a customer that is used when a call names none."""
+        await connections.make_default(caller, platform, chosen.account)
+        return chosen
+
     return router
 
 
@@ -143,7 +168,13 @@ async def _connect(connections: Connections, caller: Caller, platform: str, requ
 
 async def _disconnect(connections: Connections, caller: Caller, platform: str, account: str | None) -> Disconnected:
     unlinked = await connections.disconnect(caller, platform, account)
-    return Disconnected(platform=platform, account=unlinked.account, revoked=unlinked.revoked, left=unlinked.left)
+    return Disconnected(
+        platform=platform,
+        account=unlinked.account,
+        revoked=unlinked.revoked,
+        left=unlinked.left,
+        default_account=unlinked.default_account,
+    )
 
 
 async def _json_object(request: Request) -> dict[str, Any]:

@@ -99,6 +99,7 @@ def fill_in(row: ConnectionRow, sealed: str, account: Account, signed_in: Signed
     row.scopes, row.expires_at = list(account.scopes), account.expires_at
     row.last_checked_at = row.last_success_at = now
     row.last_error = None
+    row.check_at = now
     row.provider = row.renew_at = row.end_told_at = None
     row.renew_failures = 0
     if signed_in is not None:
@@ -129,7 +130,7 @@ def empty(row: ConnectionRow) -> None:
     row.ciphertext = row.key_id = row.external_id = row.routing_id = row.display_name = row.last_error = None
     row.scopes = []
     row.expires_at = row.last_checked_at = row.last_success_at = None
-    row.provider = row.renew_at = row.end_told_at = None
+    row.provider = row.renew_at = row.end_told_at = row.check_at = None
     row.renew_failures = 0
 
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
+from hermes.connections.defaults import DefaultAccounts
 from hermes.connections.models import Connection, Status
 from hermes.connections.names import LABEL, LABEL_RULE
 from hermes.connections.probing import Prober, read_credentials
@@ -30,6 +31,7 @@ from hermes.storage.notices import Notices
 
 CONNECT = "connection.connect"
 DISCONNECT = "connection.disconnect"
+SET_DEFAULT = "connection.set_default"
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +46,7 @@ class Connections:
         prober: Prober,
         audit: ActionAudit,
         settings: Settings,
+        defaults: DefaultAccounts,
         *,
         plan_includes: Callable[[Caller, str], bool],
         notices: Notices | None = None,
@@ -56,6 +59,7 @@ class Connections:
         self._prober = prober
         self._audit = audit
         self._settings = settings
+        self._defaults = defaults
         self._plan_includes = plan_includes
         self._notices = notices
         self._revocation = revocation
@@ -172,6 +176,7 @@ class Connections:
         except HermesError:
             await self._record(caller, CONNECT, platform.id, label, "error")
             raise
+        await self._follow(caller.customer_id, platform.id)
         self._tell(caller.customer_id)
         await self._record(caller, CONNECT, platform.id, label, "success")
         log.info("account_connected", customer_id=caller.customer_id, platform=platform.id, account=label)
@@ -202,12 +207,33 @@ class Connections:
         access = await self._revocation.before(*where) if self._revocation is not None else None
         if not await self._store.remove(*where):
             raise NotFound(f"The {declared.title} account {chosen!r} is not linked any more.", platform=platform)
+        default = await self._follow(caller.customer_id, platform)
         self._tell(caller.customer_id)
         await self._record(caller, DISCONNECT, platform, chosen, "success")
         log.info("account_disconnected", customer_id=caller.customer_id, platform=platform, account=chosen)
         if self._revocation is None:
-            return Unlinked(chosen)
-        return await self._revocation.after(declared, access, chosen, alone=len(linked) == 1)
+            return Unlinked(chosen, default_account=default)
+        unlinked = await self._revocation.after(declared, access, chosen, alone=len(linked) == 1)
+        return replace(unlinked, default_account=default)
+
+    async def make_default(self, caller: Caller, platform: str, label: str) -> None:
+        """Use this account from now on when a call names none. Effective everywhere within five seconds.
+
+        Args:
+            caller: whose account it is.
+            platform: the platform's id.
+            label: the account's label.
+
+        Raises:
+            NotFound: no such platform, or no such account; the error lists those there are.
+            NotGranted: the key does not reach it, or the caller is the operator in single-user mode.
+        """
+        declared = self._platform(platform)
+        self._refuse_single_user(caller, declared)
+        self._need_write(caller, declared)
+        await self._defaults.choose(caller.customer_id, platform, label)
+        self._tell(caller.customer_id)
+        await self._record(caller, SET_DEFAULT, platform, label, "success")
 
     async def list(self, customer_id: str) -> Sequence[Connection]:
         """All linked accounts of a customer. One query."""
@@ -229,10 +255,7 @@ class Connections:
 
     async def accounts(self, customer_id: str) -> Mapping[str, Sequence[str]]:
         """Platform → labels of the customer's linked accounts, the default one first. One query."""
-        labels: dict[str, list[str]] = {}
-        for platform, label in await self._store.labels(customer_id):
-            labels.setdefault(platform, []).append(label)
-        return {platform: sorted(each, key=lambda label: label != DEFAULT_ACCOUNT) for platform, each in labels.items()}
+        return await self._store.labels(customer_id)
 
     async def mark_needs_reconnect(
         self, customer_id: str, platform: str, label: str, reason: str, used: str | None = None
@@ -255,6 +278,15 @@ class Connections:
         if marked:
             self._tell(customer_id)
             log.warning("account_needs_reconnect", customer_id=customer_id, platform=platform, account=label)
+
+    async def _follow(self, customer_id: str, platform: str) -> str | None:
+        """As `DefaultAccounts.follow`, as far as the stores answer: the account itself has come or gone by now, and a
+        call that finds the wrong one named looks for the right one."""
+        try:
+            return await self._defaults.follow(customer_id, platform)
+        except (RedisError, SQLAlchemyError, TimeoutError, NotFound) as error:
+            log.warning("default_account_not_followed", customer_id=customer_id, error=type(error).__name__)
+            return None
 
     def _tell(self, customer_id: str) -> None:
         if self._notices is not None:

@@ -8,8 +8,8 @@ never an outdated secret, and a miss is filled from SQL.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random
 
 from hermes.connections import rows
+from hermes.connections.defaults import default_first
 from hermes.connections.models import SHOWN, USABLE, Connection, ConnectionRow, Status
 from hermes.connections.names import key_name
 from hermes.connections.routing import Routing
@@ -30,6 +31,7 @@ from hermes.connections.served import ServedCredentials
 from hermes.connections.telling import Telling
 from hermes.crypto import Keyring
 from hermes.errors import NeedsReconnect
+from hermes.identity.models import Customer
 from hermes.platforms.base import Account
 from hermes.storage.sql import Database
 
@@ -221,22 +223,28 @@ class CredentialStore:
     async def connections(self, customer_id: str) -> list[Connection]:
         """All linked accounts of a customer, by platform and label. One query."""
         query = (
-            select(*SHOWN)
+            select(*SHOWN, Customer.default_accounts, ConnectionRow.ciphertext.is_not(None).label("sealed"))
+            .outerjoin(Customer, Customer.id == ConnectionRow.customer_id)
             .where(ConnectionRow.customer_id == customer_id, ConnectionRow.status != Status.DISCONNECTED)
             .order_by(ConnectionRow.platform, ConnectionRow.label)
         )
         async with self._database.reading() as session:
-            return [Connection.of(row) for row in (await session.execute(query)).all()]
+            found = (await session.execute(query)).all()
+        defaults = {
+            (platform, labels[0]) for platform, labels in _by_platform(row for row in found if row.sealed).items()
+        }
+        return [replace(Connection.of(row), default=(row.platform, row.label) in defaults) for row in found]
 
-    async def labels(self, customer_id: str) -> Sequence[tuple[str, str]]:
-        """Platform and label of every account that has a credential, working or not. One query."""
+    async def labels(self, customer_id: str) -> Mapping[str, Sequence[str]]:
+        """Platform → labels of the accounts that have a credential, working or not, the default first. One query."""
         query = (
-            select(ConnectionRow.platform, ConnectionRow.label)
+            select(ConnectionRow.platform, ConnectionRow.label, Customer.default_accounts)
+            .outerjoin(Customer, Customer.id == ConnectionRow.customer_id)
             .where(ConnectionRow.customer_id == customer_id, ConnectionRow.ciphertext.is_not(None))
-            .order_by(ConnectionRow.platform, ConnectionRow.label)
+            .order_by(ConnectionRow.platform)
         )
         async with self._database.reading() as session:
-            return [(platform, label) for platform, label in (await session.execute(query)).all()]
+            return _by_platform((await session.execute(query)).all())
 
     async def _sealed(self, customer_id: str, platform: str, label: str) -> Any:
         query = select(ConnectionRow.ciphertext, ConnectionRow.version, ConnectionRow.status).where(
@@ -277,3 +285,13 @@ class CredentialStore:
                 await self._routing.customer_of(platform, routing_id)
         except RedisError:
             log.warning("redis_not_settled", platform=platform, exc_info=True)
+
+
+def _by_platform(found: Iterable[Any]) -> dict[str, list[str]]:
+    """Platform → labels, the default one first, of rows with `platform`, `label` and `default_accounts`."""
+    labels: dict[str, list[str]] = {}
+    chosen: dict[str, str | None] = {}
+    for row in found:
+        labels.setdefault(row.platform, []).append(row.label)
+        chosen[row.platform] = (row.default_accounts or {}).get(row.platform)
+    return {platform: default_first(each, chosen[platform]) for platform, each in labels.items()}

@@ -152,6 +152,10 @@ class Accounts:
         rest = {name: value for name, value in arguments.items() if name != "account"}
         return check_account(labels, arguments["account"]), rest
 
+    def default(self, caller: Caller, platform: str) -> str:
+        """The label of the account that a call means which names none, as far as the caller says: asks nobody."""
+        return caller.default_accounts.get(platform, DEFAULT_ACCOUNT)
+
     def credential_key(self, caller: Caller, platform: str, label: str) -> str:
         """The Redis key that the admitting script reads the credential from; '' when it comes from the environment.
 
@@ -168,14 +172,15 @@ class Accounts:
         """Bring the credential from SQL to Redis after a miss.
 
         Returns:
-            The label of the account to use: the one asked for, or the caller's only other one.
+            The label of the account to use: the one asked for, else the default one, else the first that is linked.
 
         Raises:
             NotConnected: there is none; the error says how to link one.
             NeedsReconnect: it is known not to work any more; the error says how to link it again.
         """
-        if await self._sealed(caller, platform, label or DEFAULT_ACCOUNT) is not None:
-            return label or DEFAULT_ACCOUNT
+        meant = label or self.default(caller, platform)
+        if await self._sealed(caller, platform, meant) is not None:
+            return meant
         labels = (await self._linked.accounts(caller.customer_id)).get(platform, ())
         if label is None and labels and await self._sealed(caller, platform, labels[0]) is not None:
             return labels[0]

@@ -41,7 +41,7 @@ from hermes.gateway.settlement import Settlement
 from hermes.identity.caller import Caller
 from hermes.identity.callers import Callers
 from hermes.platforms.asks import Asked
-from hermes.platforms.base import DEFAULT_ACCOUNT, Effect, RateLimit, Tool
+from hermes.platforms.base import Effect, RateLimit, Tool
 from hermes.platforms.catalog import Catalog
 from hermes.platforms.context import ToolContext
 
@@ -277,7 +277,8 @@ class Gateway:
         if options.idempotency_key is not None:
             key = idempotency_key(caller.customer_id, tool.name, check_idempotency_key(options.idempotency_key))
             digest = digest_of(account or "", checked.model_dump(mode="json"))
-        call = replace(call, idempotency_key=key, entry={**call.entry, "account": account or DEFAULT_ACCOUNT})
+        label = account or self._accounts.default(caller, tool.platform)
+        call = replace(call, idempotency_key=key, entry={**call.entry, "account": label})
         request = [name, arguments]
         asking = NOBODY
         if self._states is not None:
@@ -311,7 +312,7 @@ class Gateway:
             The run with the caller as they are now, the account's label, and the script's answer: `admitted` with the
             sealed credential, or `idempotency_done` with the first answer.
         """
-        label = run.account or DEFAULT_ACCOUNT
+        label = self._meant(run)
         for _ in range(_ADMIT_TRIES):
             plan = plan_of(run.caller.plan)
             admission = await self._admissions.admit(
@@ -330,9 +331,11 @@ class Gateway:
                     return run, label, admission
                 case "stale":
                     run = await self._refreshed(run)
+                    label = self._meant(run)
+                    run = _on(run, label)
                 case "no_credential":
                     label = await self._accounts.fill(run.caller, run.tool.platform, run.account)
-                    run = replace(run, call=replace(run.call, entry={**run.call.entry, "account": label}))
+                    run = _on(run, label)
                 case "quota_unknown":
                     await self._quotas.restore(run.call.customer_id, run.call.month)
                 case "quota_exceeded" | "rate_limited" | "vendor_limited":
@@ -342,6 +345,10 @@ class Gateway:
         raise Internal(
             "The account is being changed right now; nothing was sent. Try again shortly.", nothing_sent=True
         )
+
+    def _meant(self, run: _Run) -> str:
+        """The label of the account that the call asks for, or else of the caller's default one."""
+        return run.account or self._accounts.default(run.caller, run.tool.platform)
 
     def _credential_key(self, run: _Run, label: str) -> str:
         if run.tool.platform == GATEWAY:
@@ -371,7 +378,7 @@ class Gateway:
         await self._settlement.settle(run.call, structured, run.options, run.started)
         if self._documents is not None:
             self._documents.after(run.caller, run.tool, label, structured)
-        return CallResult(run.call.id, structured, run.tool.shows_blocks)
+        return CallResult(run.call.id, structured, run.tool.shows_blocks, run.call.entry["account"])
 
     async def _execute(self, run: _Run, label: str, sealed: str) -> dict[str, Any]:
         context = ToolContext(run.call.id, run.options.report, asks=run.asking, log=run.options.log)
@@ -389,3 +396,10 @@ class Gateway:
             raise
         await self._settlement.close_unrun(call, "replayed", run.options, run.started)
         return result
+
+
+def _on(run: _Run, label: str) -> _Run:
+    """The run, whose audit line names the account that is used; the gateway's own tools use none."""
+    if run.tool.platform == GATEWAY:
+        return run
+    return replace(run, call=replace(run.call, entry={**run.call.entry, "account": label}))

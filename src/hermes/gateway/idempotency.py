@@ -36,10 +36,10 @@ class Answers:
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
 
-    def seal(self, key: str, call_id: str, outcome: dict[str, Any] | HermesError) -> str:
-        """The answer of a call, encrypted and bound to its Redis key."""
+    def seal(self, key: str, call_id: str, account: str | None, outcome: dict[str, Any] | HermesError) -> str:
+        """The answer of a call on an account (its label), encrypted and bound to its Redis key."""
         answer = {"error": outcome.as_dict()} if isinstance(outcome, HermesError) else {"structured": outcome}
-        return self._keyring.seal(orjson.dumps({"call_id": call_id, **answer}), key)
+        return self._keyring.seal(orjson.dumps({"call_id": call_id, "account": account, **answer}), key)
 
     def replay(self, key: str, sealed: str, blocks: bool) -> CallResult:
         """The first answer again.
@@ -62,7 +62,7 @@ class Answers:
             ) from None
         if "error" in answer:
             raise error_from_dict(answer["error"])
-        return CallResult(answer["call_id"], answer["structured"], blocks)
+        return CallResult(answer["call_id"], answer["structured"], blocks, answer.get("account"))
 
 
 def refusal(status: str, first_call: str) -> HermesError:

@@ -106,7 +106,7 @@ class Run:
             if self.required is None:
                 raise TypeError("a call asked although nobody can be asked")
             raise self.required(outcome)
-        return CallResult(self.call.id, outcome, self.tool.shows_blocks)
+        return CallResult(self.call.id, outcome, self.tool.shows_blocks, self.call.entry["account"])
 
 
 class LongCalls:
@@ -413,7 +413,7 @@ class LongCalls:
             error=error.code if error is not None else None,
             duration=max(seconds, 0.0),
             idempotency=state,
-            answer=self._answers.seal(key, call.id, result) if key and state == "done" else "",
+            answer=self._answers.seal(key, call.id, call.entry["account"], result) if key and state == "done" else "",
         )
         await self._rows.settled(claim)
         if self._observe is not None:

@@ -54,12 +54,14 @@ class CallOptions:
 class CallResult:
     """A call that succeeded. `structured` fits the tool's output schema; all its texts passed the fence.
 
-    `blocks` says that its member `content` has blocks to show, and that the rest is data.
+    `blocks` says that its member `content` has blocks to show, and that the rest is data. `account` is the label of the
+    account that was used, as far as that is known.
     """
 
     call_id: str
     structured: dict[str, Any]
     blocks: bool = False
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

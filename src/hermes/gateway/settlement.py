@@ -70,7 +70,7 @@ class Settlement:
         error = outcome if isinstance(outcome, HermesError) else None
         state = state_after(error)
         key = call.idempotency_key
-        answer = self._answers.seal(key, call.id, outcome) if key and state == "done" else ""
+        answer = self._answers.seal(key, call.id, call.entry["account"], outcome) if key and state == "done" else ""
         kind = outcome_of(outcome)
         try:
             recorded = await self._record(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
@@ -89,6 +89,8 @@ class Caller:
     email: str | None = None
     obtainable: Grants | None = None
     """What an OAuth caller could have by asking the person for more; none for everybody else."""
+    default_accounts: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Platform → label of the account that is meant when none is named, where it is not called `default`."""
     credential: str | None = field(default=None, repr=False, compare=False)
     """The name by which the credential is looked up again (readers.py): a SHA-256 or an id, never the secret."""
 

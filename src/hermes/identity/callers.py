@@ -106,6 +106,7 @@ class Callers:
             grants=Grants.everything(),
             plan=customer.plan,
             version=customer.version,
+            default_accounts=customer.default_accounts or {},
         )
 
     async def close(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import orjson
@@ -42,6 +43,7 @@ class KnownKey:
         client: the name of the assistant or browser that it was given to, if that is known.
         obtainable: what an OAuth caller could get by asking for more, beyond `grants`.
         expires_at: when it ends by itself, in seconds since 1970; none: never.
+        default_accounts: as in `Caller`.
     """
 
     id: str
@@ -56,6 +58,7 @@ class KnownKey:
     client: str | None = None
     obtainable: tuple[str, ...] | None = None
     expires_at: float | None = None
+    default_accounts: Mapping[str, str] = field(default_factory=dict)
 
     def caller(self, name: str) -> Caller:
         """Who that is.
@@ -75,6 +78,7 @@ class KnownKey:
             client=self.client,
             email=self.email,
             obtainable=None if self.obtainable is None else Grants.parse(self.obtainable),
+            default_accounts=self.default_accounts,
             credential=name,
         )
 

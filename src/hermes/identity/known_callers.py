@@ -202,11 +202,17 @@ class KnownCallers:
         customer = await self._read_current_customer(caller.customer_id)
         if customer is None:
             raise NotAuthenticated("This customer is no longer there; sign in as another.", reason="invalid")
+        caller = replace(
+            caller,
+            plan=customer.plan,
+            version=customer.version,
+            default_accounts=customer.default_accounts or {},
+        )
         if caller.kind == "operator":
-            return replace(caller, plan=customer.plan, version=customer.version)
+            return caller
         if customer.status != "active":
             raise self._suspended()
-        return replace(caller, plan=customer.plan, role=customer.role, email=customer.email, version=customer.version)
+        return replace(caller, role=customer.role, email=customer.email)
 
     async def _read_current_customer(self, customer_id: str) -> Customer | None:
         customer = None

@@ -36,6 +36,9 @@ class Customer(Base):
     version: Mapped[int] = mapped_column(BigInteger)
     password_hash: Mapped[str | None] = mapped_column(exact_string(255))
     """argon2id in PHC form, or bcrypt from elsewhere until the next sign-in; none when there is no password."""
+    default_accounts: Mapped[dict[str, str] | None] = mapped_column(Json)
+    """Platform → label of the account that a call uses which names none, where that is not the one labelled
+    `default`. Kept by `connections/defaults.py`."""
     created_at: Mapped[datetime]
 
     def __repr__(self) -> str:

@@ -134,6 +134,7 @@ def known_of(
         client=client,
         obtainable=obtainable,
         expires_at=None if expires_at is None else expires_at.timestamp(),
+        default_accounts=customer.default_accounts or {},
     )
 
 

@@ -94,8 +94,10 @@ class RestTransport:
             query=in_query,
         )
         result = await self._gateway.call(caller, tool.name, arguments, options)
-        call_id = (b"x-call-id", result.call_id.encode())
-        await answer(send, 200, orjson.dumps(result.structured), headers=[call_id])
+        told = [(b"x-call-id", result.call_id.encode())]
+        if result.account is not None:
+            told.append((b"x-account", result.account.encode()))
+        await answer(send, 200, orjson.dumps(result.structured), headers=told)
 
     def _problem(self, error: HermesError, headers: Headers) -> Response:
         return problem(error, resource_metadata=self._resource_metadata, presented=presented_in(headers))

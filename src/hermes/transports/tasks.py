@@ -175,7 +175,7 @@ def _detailed(call: LongCall) -> dict[str, Any]:
 
 
 def _succeeded(call: LongCall) -> dict[str, Any]:
-    return success(CallResult(call.id, call.result or {}, call.blocks))
+    return success(CallResult(call.id, call.result or {}, call.blocks, call.account))
 
 
 def _task(task_id: str, status: str, created: datetime, updated: datetime, **more: Any) -> dict[str, Any]:

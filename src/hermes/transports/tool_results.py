@@ -12,14 +12,16 @@ from hermes.gateway.results import CallResult
 
 ERROR_KEY: Final = "com.squaremcp/error"
 CALL_ID_KEY: Final = "com.squaremcp/call-id"
+ACCOUNT_KEY: Final = "com.squaremcp/account"
 IDEMPOTENCY_KEY: Final = "com.squaremcp/idempotency-key"
 
 
 def success(result: CallResult) -> dict[str, Any]:
     """The result of a call that succeeded: the JSON as text for models, and as structured content for programs; before
     it the blocks to show, if there are any."""
+    told = {CALL_ID_KEY: result.call_id or None, ACCOUNT_KEY: result.account}
     shown: dict[str, Any] = {
-        "_meta": {CALL_ID_KEY: result.call_id} if result.call_id else {},
+        "_meta": {name: value for name, value in told.items() if value is not None},
         "content": [],
         "isError": False,
         "resultType": "complete",
