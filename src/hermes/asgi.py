@@ -147,19 +147,21 @@ def _json_routes(house: House) -> FastAPI:
     app = FastAPI(title="hermes", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
     install_problem_handlers(app, resource_metadata=_resource_metadata(house.settings))
     caller, tool_caller, acting_for = doors.current_caller, doors.tool_caller, doors.acting_for
-    app.include_router(identity_routes.build_router(doors, house.customers, house.api_keys))
-    app.include_router(build_invitation_router(doors, house.people.sign_up))
-    app.include_router(build_session_router(doors, house.sessions, house.csrf))
-    app.include_router(connection_routes.build_router(house.connections, house.catalog, caller, acting_for))
-    app.include_router(billing_routes.build_router(house.ledger, house.quotas, caller, acting_for))
-    app.include_router(audit_routes.build_router(house.trail, caller, acting_for))
-    app.include_router(call_routes.build_router(house.lookup, tool_caller, acting_for))
-    app.include_router(media_routes.build_router(house.media, limit_of, house.actions, tool_caller))
-    app.include_router(
-        oauth_routes.build_router(house.oauth.endpoints, house.oauth.metadata, house.settings.public_url)
+    routers = (
+        identity_routes.build_router(doors, house.customers, house.api_keys),
+        build_invitation_router(doors, house.people.sign_up),
+        build_session_router(doors, house.sessions, house.csrf),
+        connection_routes.build_router(house.connections, house.catalog, caller, acting_for),
+        billing_routes.build_router(house.ledger, house.quotas, caller, acting_for),
+        audit_routes.build_router(house.trail, caller, acting_for),
+        call_routes.build_router(house.lookup, tool_caller, acting_for),
+        media_routes.build_router(house.media, limit_of, house.actions, tool_caller),
+        oauth_routes.build_router(house.oauth.endpoints, house.oauth.metadata, house.settings.public_url),
+        build_assistants_router(house.oauth.assistants, doors.customer_only, acting_for),
+        build_clients_router(house.oauth.registered, doors.operator_only),
     )
-    app.include_router(build_assistants_router(house.oauth.assistants, doors.customer_only, acting_for))
-    app.include_router(build_clients_router(house.oauth.registered, doors.operator_only))
+    # `include_router` would build every route a second time, at the first request.
+    app.router.routes.extend(route for router in routers for route in router.routes)
     return app
 
 

@@ -38,8 +38,3 @@ app.add_typer(tools.app, name="tools")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.command("client-config")(client_config.client_config)
-
-
-def main() -> None:
-    """Run the command line."""
-    app()
