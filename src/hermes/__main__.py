@@ -9,7 +9,7 @@ def main() -> None:
     """Run the command line."""
     # What is imported lives as long as the process: to look through it again and again is a fifth of the start.
     gc.disable()
-    from hermes.cli import app
+    from hermes.cli import app  # noqa: PLC0415
 
     gc.enable()
     app()
