@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from hermes.audit.trail import Trail
@@ -17,8 +17,11 @@ from hermes.billing.plans import plan_of
 from hermes.billing.quota import Quotas
 from hermes.billing.usage import UsageLedger
 from hermes.connections import tasks as connection_tasks
+from hermes.connections.checks import ConnectionChecks
 from hermes.connections.choosing import PendingChoices
 from hermes.connections.defaults import DefaultAccounts
+from hermes.connections.health import Health
+from hermes.connections.health_rows import HealthRows
 from hermes.connections.key_check import verify_key_check
 from hermes.connections.links import ConnectLinks
 from hermes.connections.names import key_name
@@ -33,6 +36,7 @@ from hermes.connections.sign_in import SignIns
 from hermes.connections.store import CredentialStore
 from hermes.connections.telling import Telling
 from hermes.connections.vendor import VendorClient
+from hermes.connections.witness import CallWitness
 from hermes.crypto import Keyring
 from hermes.events import tasks as mail_tasks
 from hermes.events.mail import Mail
@@ -80,6 +84,7 @@ from hermes.storage.leases import RedisLeases
 from hermes.storage.notices import Notices
 from hermes.storage.pace import Pace
 from hermes.storage.queue import JobQueue
+from hermes.storage.rates import Rates
 from hermes.storage.revisions import require_newest_schema
 from hermes.storage.secrets import ensure_secrets
 from hermes.storage.stores import Stores, open_stores
@@ -107,6 +112,9 @@ class House:
     credentials: CredentialStore
     connections: Connections
     connect_links: ConnectLinks
+    connection_checks: ConnectionChecks
+    health_rows: HealthRows
+    witness: CallWitness
     renewals: Renewals
     sign_ins: SignIns
     gateway: Gateway
@@ -135,6 +143,7 @@ class House:
     async def close(self) -> None:
         """Finish writes that have begun, then close what this house opened."""
         await self.gateway.close()
+        await self.witness.close()
         await self.renewals.close()
         await self.callers.close()
         await self.notices.close()
@@ -229,18 +238,19 @@ def build_house(
     credentials = CredentialStore(database, redis, keyring, telling)
     renewal_rows = RenewalRows(database, telling)
     vendor = VendorClient(upstream, settings, Pace(redis), now=now)
+    prober, connect_links = Prober(upstream, settings, ports), ConnectLinks(keyring, settings.public_url)
     connections = Connections(
         catalog,
         credentials,
-        Prober(upstream, settings, ports),
+        prober,
         actions,
         settings,
         DefaultAccounts(database, changes),
+        connect_links,
         plan_includes=lambda caller, platform: plan_of(caller.plan).includes(platform),
         notices=notices,
         revocation=Revocation(credentials, renewal_rows, vendor),
     )
-    connect_links = ConnectLinks(keyring, settings.public_url)
     renewals = Renewals(
         catalog,
         credentials,
@@ -252,6 +262,21 @@ def build_house(
         now=now,
     )
     connection_tasks.register_tasks(queue, renewal_rows, renewals)
+    health_rows = HealthRows(database)
+    witness = CallWitness(health_rows)
+    health = Health(
+        catalog,
+        credentials,
+        health_rows,
+        prober,
+        renewals,
+        redis,
+        connections.mark_needs_reconnect,
+        every=timedelta(minutes=settings.health_check_minutes),
+        per_second=settings.health_checks_per_second,
+        observe=metrics.observe_check,
+    )
+    connection_tasks.register_checks(queue, health_rows, health)
     accounts = Accounts(
         catalog,
         settings,
@@ -278,6 +303,7 @@ def build_house(
         own=OwnTools(lookup, media, limit_of),
         states=states,
         documents=DocumentNotices(catalog, notices),
+        witness=witness,
     )
     house = House(
         settings=settings,
@@ -296,6 +322,9 @@ def build_house(
         credentials=credentials,
         connections=connections,
         connect_links=connect_links,
+        connection_checks=ConnectionChecks(connections, health, Rates(redis)),
+        health_rows=health_rows,
+        witness=witness,
         renewals=renewals,
         sign_ins=SignIns(connections, vendor, PendingChoices(redis, keyring), redis, keyring, settings),
         gateway=gateway,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -151,7 +152,7 @@ def _json_routes(house: House) -> FastAPI:
         identity_routes.build_router(doors, house.customers, house.api_keys),
         build_invitation_router(doors, house.people.sign_up),
         build_session_router(doors, house.sessions, house.csrf),
-        connection_routes.build_router(house.connections, house.catalog, caller, acting_for),
+        connection_routes.build_router(house.connections, house.connection_checks, house.catalog, caller, acting_for),
         billing_routes.build_router(house.ledger, house.quotas, caller, acting_for),
         audit_routes.build_router(house.trail, caller, acting_for),
         call_routes.build_router(house.lookup, tool_caller, acting_for),
@@ -200,4 +201,8 @@ def _health(house: House) -> Health:
         await require_newest_schema(house.stores.database)
 
     checks = {"redis": redis, "database": house.stores.database.ping, "schema": schema}
-    return Health(about, checks, house.metrics, house.settings.mcp_api_key)
+
+    async def gauges() -> None:
+        house.metrics.show_connections(await house.health_rows.counts(datetime.now(UTC)))
+
+    return Health(about, checks, house.metrics, house.settings.mcp_api_key, gauges)

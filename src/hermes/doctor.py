@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -62,6 +63,7 @@ async def examine(read: Callable[[], Settings], tell: Callable[[str], object]) -
         for name, check in (
             ("clocks", _clocks),
             ("credentials", _credentials),
+            ("connections", _connections),
             ("media", _media),
         ):
             tell(name)
@@ -96,6 +98,18 @@ async def _credentials(house: House) -> Check:
             "into CREDENTIAL_ENCRYPTION_KEYS_OLD, or have the customers reconnect",
         )
     return Check("credentials", "ok", f"all {report.total} open")
+
+
+async def _connections(house: House) -> Check:
+    """How many accounts there are and how they stand. Names no customer."""
+    counts = await house.health_rows.counts(datetime.now(UTC))
+    if not counts:
+        return Check("connections", "ok", "none yet")
+    by_platform: dict[str, list[str]] = {}
+    for (platform, status), number in sorted(counts.items()):
+        by_platform.setdefault(platform, []).append(f"{number} {status}")
+    told = "; ".join(f"{platform}: {', '.join(each)}" for platform, each in by_platform.items())
+    return Check("connections", "ok", told)
 
 
 async def _media(house: House) -> Check:

@@ -65,6 +65,8 @@ class Settings(BaseModel, frozen=True):
     media_s3_region: str | None = Field(None, examples=["eu-central-1"])
     media_s3_access_key_id: SecretStr | None = Field(None, examples=["from the store's console"])
     media_s3_secret_access_key: SecretStr | None = Field(None, examples=["from the store's console"])
+    health_check_minutes: int = Field(360, ge=5, le=10080, examples=[360])
+    health_checks_per_second: int = Field(2, ge=1, le=100, examples=[2])
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", examples=["DEBUG"])
     log_format: LogFormat = Field("console", examples=["json"])
     environ: Mapping[str, str] = Field(default_factory=dict, repr=False, exclude=True)

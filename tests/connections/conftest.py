@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel, Field, SecretStr
 
+from hermes.connections.checks import ConnectionChecks
 from hermes.connections.defaults import DefaultAccounts
+from hermes.connections.health import Health
+from hermes.connections.health_rows import HealthRows
+from hermes.connections.links import ConnectLinks
 from hermes.connections.probing import Prober
 from hermes.connections.service import Connections
 from hermes.connections.store import CredentialStore
@@ -23,6 +28,7 @@ from hermes.platforms.base import Account, ApiContext, Credentials, Effect, Env,
 from hermes.platforms.catalog import Catalog
 from hermes.platforms.ports import Ports
 from hermes.settings import Settings, load_settings
+from hermes.storage.rates import Rates
 from hermes.storage.redis import Redis
 from hermes.storage.sql import Database
 
@@ -195,6 +201,7 @@ async def make_connections(
             audit,
             settings,
             DefaultAccounts(database, CustomerChanges(database, Versions(redis))),
+            ConnectLinks(Keyring(KEY), settings.public_url),
             plan_includes=lambda caller, platform: caller.plan != "free" or platform != "whatsapp",
         )
 
@@ -205,3 +212,34 @@ async def make_connections(
 @pytest.fixture
 def connections(make_connections: Callable[[Settings], Connections], toy_settings: Settings) -> Connections:
     return make_connections(toy_settings)
+
+
+class NoRenewals:
+    """Nothing here was linked by signing in."""
+
+    def is_late(self, platform: str, credentials: Any) -> bool:
+        return False
+
+    async def after_refusal(self, customer_id: str, platform: str, label: str, sealed: str) -> None:
+        return None
+
+
+@pytest.fixture
+async def checks(
+    toy_catalog: Catalog, toy_settings: Settings, store: CredentialStore, connections: Connections,
+    database: Database, redis: Redis,
+) -> AsyncIterator[ConnectionChecks]:  # fmt: skip
+    upstream = Upstream()
+    health = Health(
+        toy_catalog,
+        store,
+        HealthRows(database),
+        Prober(upstream, toy_settings, Ports(None, None, None)),  # type: ignore[arg-type]  # no platform here uses them
+        NoRenewals(),  # type: ignore[arg-type]  # what is needed of them
+        redis,
+        connections.mark_needs_reconnect,
+        every=timedelta(hours=6),
+        per_second=100,
+    )
+    yield ConnectionChecks(connections, health, Rates(redis))
+    await upstream.close()

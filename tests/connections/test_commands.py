@@ -18,6 +18,7 @@ from hermes.commands import connections as connections_commands
 from hermes.commands import keys as keys_commands
 from hermes.connections.defaults import DefaultAccounts
 from hermes.connections.key_check import verify_key_check
+from hermes.connections.links import ConnectLinks
 from hermes.connections.probing import Prober
 from hermes.connections.service import Connections
 from hermes.connections.store import CredentialStore
@@ -83,6 +84,7 @@ def cli(
                 audit,
                 toy_settings,
                 DefaultAccounts(opened, CustomerChanges(opened, Versions(client))),
+                ConnectLinks(current["keyring"], toy_settings.public_url),
                 plan_includes=lambda _caller, _platform: True,
             ),
         )

@@ -8,14 +8,18 @@ from typing import Annotated, Any
 import httpx2 as httpx
 import pytest
 from fastapi import FastAPI, Header, Path, Request
+from sqlalchemy import event
 from starlette.responses import JSONResponse
 
+from hermes.connections.checks import ConnectionChecks
 from hermes.connections.routes import build_router
 from hermes.connections.service import Connections
+from hermes.connections.store import CredentialStore
 from hermes.errors import HermesError
 from hermes.identity.caller import Caller
 from hermes.platforms.catalog import Catalog
 from hermes.storage.redis import Redis
+from hermes.storage.sql import Database
 
 pytestmark = pytest.mark.storage
 
@@ -24,7 +28,7 @@ PHONE = {"accessToken": "EAAsecret-token", "phoneNumberId": "111"}
 
 @pytest.fixture
 async def client(
-    connections: Connections, toy_catalog: Catalog, make_caller: Callable[..., Caller]
+    connections: Connections, checks: ConnectionChecks, toy_catalog: Catalog, make_caller: Callable[..., Caller]
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Says who is calling by a header, and shows errors as their members."""
 
@@ -35,7 +39,7 @@ async def client(
         return make_caller(customer_id)
 
     app = FastAPI()
-    app.include_router(build_router(connections, toy_catalog, current_caller, acting_for))
+    app.include_router(build_router(connections, checks, toy_catalog, current_caller, acting_for))
 
     @app.exception_handler(HermesError)
     async def show(_request: Request, error: HermesError) -> JSONResponse:
@@ -127,3 +131,65 @@ async def test_the_description_shows_each_platforms_credentials(client: httpx.As
     schemas = {schema["title"]: schema for schema in body["content"]["application/json"]["schema"]["oneOf"]}
     assert set(schemas["WhatsApp"]["properties"]) == {"accessToken", "phoneNumberId", "account"}
     assert schemas["WhatsApp"]["required"] == ["accessToken", "phoneNumberId"]
+
+
+async def test_an_account_is_checked_on_demand_and_not_all_the_time(client: httpx.AsyncClient, redis: Redis) -> None:
+    await client.post("/api/connect/whatsapp", json=PHONE)
+    answer = await client.post("/api/connections/whatsapp/check")
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert (found["platform"], found["account"], found["outcome"], found["error"]) == (
+        "whatsapp",
+        "default",
+        "works",
+        None,
+    )
+    again = await client.post("/api/connections/whatsapp/check?account=default")
+    assert again.json() == found, "what was found a moment ago is told again"
+    assert (await client.post("/api/connections/whatsapp/check?account=work")).status_code == 404
+    assert (await client.post("/api/connections/myspace/check")).status_code == 404
+    assert (await client.post("/api/connections/whatsapp/check", headers={"customer": "cus_b"})).status_code == 404
+    statuses = []
+    for _ in range(12):
+        await redis.delete("platform_health:cus_a:whatsapp")
+        statuses.append((await client.post("/api/connections/whatsapp/check")).status_code)
+    assert statuses == [200] * 9 + [429] * 3
+    base = "/api/admin/customers/cus_b"
+    await client.post(f"{base}/connect/notes", json={"token": "a token"})
+    assert (await client.post(f"{base}/connections/notes/check")).json()["outcome"] == "works"
+
+
+async def test_the_overview_says_what_is_missing_and_where_to_act(
+    client: httpx.AsyncClient, store: CredentialStore
+) -> None:
+    await client.post("/api/connect/whatsapp", json=PHONE)
+    (fine,) = (await client.get("/api/connections")).json()["details"]
+    assert (fine["missing"], fine["connect_url"], fine["default"]) == ([], None, True)
+    await store.mark_needs_reconnect("cus_a", "whatsapp", "default", "The token was withdrawn.")
+    await store.put_incomplete("cus_a", "notes", "work", "vendor")
+    half, dead = (await client.get("/api/connections")).json()["details"]
+    assert [item["kind"] for item in dead["missing"]] == ["reconnect"]
+    assert (dead["status"], dead["last_error"]) == ("needs_reconnect", "The token was withdrawn.")
+    assert dead["connect_url"].startswith("https://hermes.example.com/connect/whatsapp?link=")
+    assert [item["kind"] for item in half["missing"]] == ["choice"]
+    assert (half["status"], half["default"]) == ("incomplete", False)
+    assert half["connect_url"].startswith("https://hermes.example.com/connect/notes?link=")
+
+
+async def test_the_overview_costs_one_question_to_one_store(
+    client: httpx.AsyncClient, database: Database, redis: Redis
+) -> None:
+    for platform, body in (("whatsapp", PHONE), ("notes", {"token": "a"}), ("notes", {"token": "b", "account": "w"})):
+        assert (await client.post(f"/api/connect/{platform}", json=body)).status_code == 200
+    asked: list[str] = []
+
+    def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", count)
+    before = (await redis.info("commandstats")).get("cmdstat_get", {}).get("calls", 0)
+    details = (await client.get("/api/connections")).json()["details"]
+    event.remove(database.engine.sync_engine, "before_cursor_execute", count)
+    assert len(details) == 3
+    assert [statement.split()[0] for statement in asked if statement != "BEGIN"] == ["SELECT"]
+    assert (await redis.info("commandstats")).get("cmdstat_get", {}).get("calls", 0) == before

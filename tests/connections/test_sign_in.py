@@ -17,6 +17,7 @@ from connections.conftest import RecordedAudit, a_caller
 from connections.oauth_bench import Bench, Time, bench_settings
 from hermes.connections.choosing import PendingChoices
 from hermes.connections.defaults import DefaultAccounts
+from hermes.connections.links import ConnectLinks
 from hermes.connections.models import Connection
 from hermes.connections.probing import Prober
 from hermes.connections.revocation import Revocation
@@ -97,6 +98,7 @@ async def bench(database: Database, redis: Redis, valkey: RedisServer, tmp_path:
             audit,
             settings,
             DefaultAccounts(database, CustomerChanges(database, Versions(redis))),
+            ConnectLinks(made.keyring, settings.public_url),
             plan_includes=lambda caller, platform: caller.plan != "free",
             revocation=Revocation(replica.store, replica.rows, replica.vendor),
         )

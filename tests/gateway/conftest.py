@@ -94,6 +94,8 @@ class House:
     lookup: CallLookup
     redis: Redis
     defaults: DefaultAccounts
+    met: list[tuple[Any, ...]]
+    """What the pipeline told of accounts."""
     script: dict[str, Script] = field(default_factory=dict)
     clock: list[float] = field(default_factory=list)
 
@@ -232,8 +234,17 @@ async def house(database: Database, redis: Redis, settings: Settings) -> AsyncIt
     accounts = Accounts(
         catalog, settings, store, linked, links, upstream, Ports(ports, ports, ports), key_name=key_name
     )
-    states = RequestStates(keyring)
-    gateway = Gateway(catalog, accounts, admissions, quotas, callers, Answers(keyring), states=states)
+    states, met = RequestStates(keyring), list[tuple[Any, ...]]()
+    gateway = Gateway(
+        catalog,
+        accounts,
+        admissions,
+        quotas,
+        callers,
+        Answers(keyring),
+        states=states,
+        witness=lambda *told: met.append(told),
+    )
     trail = Trail(redis)
     yield House(
         gateway,
@@ -248,6 +259,7 @@ async def house(database: Database, redis: Redis, settings: Settings) -> AsyncIt
         CallLookup(redis, trail),
         redis,
         DefaultAccounts(database, CustomerChanges(database, versions)),
+        met,
         script,
     )
     await gateway.close()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hermes.errors import InvalidArguments, NeedsReconnect
+from hermes.errors import InvalidArguments, NeedsReconnect, PlatformUnavailable
 from hermes.gateway import scripts
 from hermes.platforms.base import Account
 
@@ -99,3 +99,18 @@ async def test_a_choice_counts_for_its_own_customer_only(house, options) -> None
     assert await used(house, options, theirs) == ("theirs", "default", "default")
     with pytest.raises(InvalidArguments):
         await house.gateway.call(theirs, "toy_send", {"text": "x", "account": "work"}, options())
+
+
+async def test_what_calls_meet_is_told_of_the_account_that_was_used(house, options) -> None:
+    caller = await house.customer(default="first", work="second")
+    await house.defaults.choose(caller.customer_id, "toy", "work")
+    await house.gateway.call(caller, "toy_read", {"text": "x"}, options())
+    assert house.met == [(caller.customer_id, "toy", "work", None)]
+
+    async def fail(api: Any, text: str) -> str:
+        raise PlatformUnavailable("down")
+
+    house.script["next"] = fail
+    with pytest.raises(PlatformUnavailable):
+        await house.gateway.call(caller, "toy_read", {"text": "x"}, options())
+    assert (house.met[1][:3], house.met[1][3].code) == ((caller.customer_id, "toy", "work"), "platform_unavailable")

@@ -38,10 +38,11 @@ def register(app: typer.Typer) -> None:
     app.command("connect", no_args_is_help=True)(connect)
     app.command("disconnect", no_args_is_help=True)(disconnect)
     accounts = typer.Typer(
-        cls=_ListFirst, help="List a customer's linked accounts, or choose the one that is used by default."
+        cls=_ListFirst, help="List and check a customer's linked accounts, and choose the one that is used by default."
     )
     accounts.command("list", no_args_is_help=True)(connections)
     accounts.command("default", no_args_is_help=True)(make_default)
+    accounts.command("check", no_args_is_help=True)(check)
     app.add_typer(accounts, name="connections", no_args_is_help=True)
 
 
@@ -113,6 +114,29 @@ def make_default(
         typer.echo(f"Calls that name no {platform} account use {account!r} from now on.")
 
 
+def check(
+    customer: Who,
+    platform: PlatformId,
+    account: Annotated[str | None, typer.Option(help="The account's label; default: the one used by default.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Try at the platform whether a customer's account still works. Exit status 1 if it does not."""
+
+    async def work() -> dict[str, Any]:
+        async with command_house() as house:
+            return await house.connection_checks.check(await _acting(house, customer), platform, account)
+
+    found = run(work())
+    if as_json:
+        print_json(found)
+    elif found["outcome"] == "works":
+        typer.echo(f"The {platform} account {found['account']!r} works.")
+    else:
+        typer.echo(f"The {platform} account {found['account']!r}: {found['outcome']}. {found['error']}", err=True)
+    if found["outcome"] != "works":
+        raise typer.Exit(1)
+
+
 def connections(customer: Who, as_json: AsJson = False) -> None:
     """List a customer's linked accounts. Secrets are never shown."""
 
@@ -131,12 +155,12 @@ def connections(customer: Who, as_json: AsJson = False) -> None:
             each["status"],
             each["display_name"] or each["external_id"],
             (each["expires_at"] or "")[:10],
-            each["last_error"],
+            " ".join(filter(None, (each["last_error"], *(item["message"] for item in each["missing"])))),
         )
         for each in overview["details"]
     ]
     print_table(
-        ("PLATFORM", "ACCOUNT", "STATUS", "WHOSE", "EXPIRES", "LAST ERROR"),
+        ("PLATFORM", "ACCOUNT", "STATUS", "WHOSE", "EXPIRES", "LACKS"),
         rows,
         empty="This customer has no linked account; link one with `hermes connect CUSTOMER PLATFORM`.",
     )

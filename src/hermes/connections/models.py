@@ -108,6 +108,8 @@ class Connection:
     connected_at: datetime | None = None
     default: bool = False
     """Whether it is used when a call names no account."""
+    provider: str | None = None
+    """Where the person signed in, if they did."""
 
     @classmethod
     def of(cls, row: Any) -> Connection:
@@ -125,6 +127,7 @@ class Connection:
             last_success_at=row.last_success_at,
             last_error=row.last_error,
             connected_at=row.created_at,
+            provider=row.provider,
         )
 
     @property
@@ -162,6 +165,7 @@ SHOWN = (
     ConnectionRow.last_success_at,
     ConnectionRow.last_error,
     ConnectionRow.created_at,
+    ConnectionRow.provider,
 )
 """The columns of a `Connection`: a listing never even reads ciphertexts."""
 

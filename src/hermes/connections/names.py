@@ -29,6 +29,12 @@ def key_name(customer_id: str, platform: str, label: str) -> str:
     return name if label == DEFAULT_ACCOUNT else f"{name}:{label}"
 
 
+def health_name(customer_id: str, platform: str, label: str) -> str:
+    """`platform_health:{customerId}:{platform}`, and for other accounts than the default one `…:{label}`."""
+    name = f"platform_health:{customer_id}:{platform}"
+    return name if label == DEFAULT_ACCOUNT else f"{name}:{label}"
+
+
 def version_name(name: str) -> str:
     """The side key that holds the version of the credential called `name`."""
     return _VERSION_PREFIX + name.removeprefix(_PREFIX)

@@ -95,8 +95,7 @@ class Prober:
                 return await question(context)
         except TimeoutError:
             raise PlatformUnavailable(
-                f"{platform.title} did not answer in {PROBE_SECONDS:g} s, so the account was not connected. Try again "
-                "later."
+                f"{platform.title} did not answer in {PROBE_SECONDS:g} s; nothing was changed. Try again later."
             ) from None
 
 

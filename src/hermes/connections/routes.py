@@ -8,6 +8,7 @@ import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, Field
 
+from hermes.connections.checks import ConnectionChecks
 from hermes.connections.names import LABEL_RULE
 from hermes.connections.service import Connections
 from hermes.errors import InvalidArguments
@@ -23,6 +24,10 @@ _JSON_BODY: Final = "Send the credentials as one JSON object (Content-Type: appl
 PlatformId = Annotated[str, Path(description="A platform's id, e.g. `telegram`.")]
 AccountLabel = Annotated[
     str | None, Query(description=f"The account's label ({LABEL_RULE}); needed if there are several.")
+]
+
+AccountToCheck = Annotated[
+    str | None, Query(description=f"The account's label ({LABEL_RULE}); without it the one that is used by default.")
 ]
 
 
@@ -58,8 +63,30 @@ class DefaultAccount(BaseModel):
     account: str = Field(max_length=32, examples=["work"])
 
 
+class Checked(BaseModel):
+    """What a look at an account found. `outcome`: works, ended (connect it again) or trouble (it could not be found
+    out)."""
+
+    platform: str
+    account: str
+    outcome: str
+    error: str | None
+    checked_at: datetime
+
+
+class Missing(BaseModel):
+    """Something that an account lacks. `kind`: reconnect, choice, scopes or setting. `scopes`: any one of them is
+    enough; `tools` cannot work without."""
+
+    kind: str
+    message: str
+    scopes: list[str]
+    tools: list[str]
+
+
 class ConnectionDetail(BaseModel):
-    """One linked account. `status`: connected, expiring, needs_reconnect or incomplete."""
+    """One linked account. `status`: connected, expiring, needs_reconnect or incomplete. `default`: whether it is used
+    when a call names none. `connect_url`: the page for its owner, for fifteen minutes, where they have to act."""
 
     platform: str
     account: str
@@ -73,6 +100,8 @@ class ConnectionDetail(BaseModel):
     last_success_at: datetime | None
     last_error: str | None
     connected_at: datetime | None
+    missing: list[Missing]
+    connect_url: str | None
 
 
 class ConnectionsOverview(BaseModel):
@@ -84,12 +113,17 @@ class ConnectionsOverview(BaseModel):
 
 
 def build_router(
-    connections: Connections, catalog: Catalog, current_caller: Callable[..., Any], acting_for: Callable[..., Any]
+    connections: Connections,
+    checks: ConnectionChecks,
+    catalog: Catalog,
+    current_caller: Callable[..., Any],
+    acting_for: Callable[..., Any],
 ) -> APIRouter:
     """The routes.
 
     Args:
         connections: what can be done.
+        checks: looks at accounts.
         catalog: for the description of each platform's credentials.
         current_caller: dependency that gives the caller.
         acting_for: dependency that gives the operator acting for the customer in the path.
@@ -124,6 +158,13 @@ def build_router(
         await connections.make_default(caller, platform, chosen.account)
         return chosen
 
+    @router.post("/api/connections/{platform}/check")
+    async def check(
+        platform: PlatformId, caller: Annotated[Caller, Depends(current_caller)], account: AccountToCheck = None
+    ) -> Checked:
+        """Try at the platform whether an account still works."""
+        return Checked.model_validate(await checks.check(caller, platform, account))
+
     @router.post(f"{_ADMIN}/connect/{{platform}}", openapi_extra=described)
     async def connect_for(
         platform: PlatformId, request: Request, caller: Annotated[Caller, Depends(acting_for)]
@@ -150,6 +191,13 @@ def build_router(
         """Choose the account of a customer that is used when a call names none."""
         await connections.make_default(caller, platform, chosen.account)
         return chosen
+
+    @router.post(f"{_ADMIN}/connections/{{platform}}/check")
+    async def check_for(
+        platform: PlatformId, caller: Annotated[Caller, Depends(acting_for)], account: AccountToCheck = None
+    ) -> Checked:
+        """Try at the platform whether an account of a customer still works."""
+        return Checked.model_validate(await checks.check(caller, platform, account))
 
     return router
 

@@ -138,7 +138,7 @@ def fail(row: ConnectionRow, reason: str) -> None:
     """Say that the credential no longer works, as the row's next version."""
     row.last_checked_at = touch(row)
     row.status = Status.NEEDS_RECONNECT
-    row.renew_at = None
+    row.renew_at = row.check_at = None
     row.last_error = printable(reason, _ERROR_LENGTH)
 
 

@@ -14,6 +14,8 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from hermes.connections.defaults import DefaultAccounts
+from hermes.connections.links import ConnectLinks
+from hermes.connections.missing import missing_of, needs_person
 from hermes.connections.models import Connection, Status
 from hermes.connections.names import LABEL, LABEL_RULE
 from hermes.connections.probing import Prober, read_credentials
@@ -47,6 +49,7 @@ class Connections:
         audit: ActionAudit,
         settings: Settings,
         defaults: DefaultAccounts,
+        links: ConnectLinks,
         *,
         plan_includes: Callable[[Caller, str], bool],
         notices: Notices | None = None,
@@ -60,6 +63,7 @@ class Connections:
         self._audit = audit
         self._settings = settings
         self._defaults = defaults
+        self._links = links
         self._plan_includes = plan_includes
         self._notices = notices
         self._revocation = revocation
@@ -250,8 +254,37 @@ class Connections:
         return {
             "customerId": caller.customer_id,
             "connections": {platform.id: platform.id in usable for platform in self._catalog},
-            "details": [item.as_dict() for item in linked],
+            "details": [item.as_dict() | self.needs(item) for item in linked],
         }
+
+    def needs(self, account: Connection) -> dict[str, Any]:
+        """What a linked account lacks (`missing`, as `missing_of`), and where its owner helps it (`connect_url`)."""
+        missing = missing_of(self._catalog.platforms[account.platform], account, self._settings)
+        if account.customer_id == OPERATOR_ID or not needs_person(account, missing):
+            return {"missing": missing, "connect_url": None}
+        url = self._links.url(account.customer_id, account.platform, account.label)
+        return {"missing": missing, "connect_url": url}
+
+    async def chosen(self, caller: Caller, platform: str, label: str | None) -> Connection:
+        """One of the caller's linked accounts, to be looked at.
+
+        Args:
+            caller: whose account it is.
+            platform: the platform's id.
+            label: which account; None for the one that is used by default, or the only one.
+
+        Raises:
+            NotFound: no such platform or account.
+            NotGranted: the key does not reach it, or the caller is the operator in single-user mode.
+        """
+        declared = self._platform(platform)
+        self._refuse_single_user(caller, declared)
+        if not caller.grants.allow(platform, "read"):
+            raise NotGranted(f"This key may not look at {declared.title} connections.", platform=platform)
+        linked = [item for item in await self._store.connections(caller.customer_id) if item.platform == platform]
+        meant = label or next((item.label for item in linked if item.default), None)
+        wanted = _choose(declared, [item.label for item in linked], meant)
+        return next(item for item in linked if item.label == wanted)
 
     async def accounts(self, customer_id: str) -> Mapping[str, Sequence[str]]:
         """Platform → labels of the customer's linked accounts, the default one first. One query."""

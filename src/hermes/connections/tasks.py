@@ -6,12 +6,34 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Final
 
+from hermes.connections.health import Health
+from hermes.connections.health_rows import HealthRows
 from hermes.connections.renewal import Renewals
 from hermes.connections.renewal_rows import RenewalRows
 from hermes.storage.queue import JobQueue
 
 RENEW: Final = "connections.renew"
+CHECK: Final = "connections.check"
 _BATCH: Final = 500
+
+
+_CHECKS: Final = 500
+"""Accounts that begin to be looked at in a minute, at most."""
+
+
+def register_checks(queue: JobQueue, rows: HealthRows, health: Health) -> None:
+    """Every minute queue the accounts that are to be looked at."""
+
+    async def queue_checks() -> None:
+        ahead: Counter[str] = Counter()
+        now = datetime.now(UTC)
+        for connection_id, platform in await rows.claim_due(now, health.unasked, _CHECKS):
+            delay = ahead[platform] * health.seconds_each
+            await queue.enqueue(CHECK, connection_id, int(now.timestamp() * 1000), delay=delay)
+            ahead[platform] += 1
+
+    queue.task(CHECK, health.check)
+    queue.cron("connections.queue_checks", "* * * * *", queue_checks)
 
 
 def register_tasks(queue: JobQueue, rows: RenewalRows, renewals: Renewals) -> None:

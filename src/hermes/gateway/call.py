@@ -37,7 +37,7 @@ from hermes.gateway.outcomes import Observer
 from hermes.gateway.own_tools import GATEWAY, OwnTools
 from hermes.gateway.refusals import limit_refusal
 from hermes.gateway.results import TASKS, CallOptions, CallResult, ToolView
-from hermes.gateway.settlement import Settlement
+from hermes.gateway.settlement import Settlement, Witness
 from hermes.identity.caller import Caller
 from hermes.identity.callers import Callers
 from hermes.platforms.asks import Asked
@@ -90,6 +90,7 @@ class Gateway:
         own: OwnTools | None = None,
         states: RequestStates | None = None,
         documents: DocumentNotices | None = None,
+        witness: Witness | None = None,
     ) -> None:
         self.catalog = catalog
         self._accounts = accounts
@@ -97,7 +98,7 @@ class Gateway:
         self._quotas = quotas
         self._callers = callers
         self._answers = answers
-        self._settlement = Settlement(admissions, answers, observe)
+        self._settlement = Settlement(admissions, answers, observe, witness)
         self._long_calls = long_calls
         self._own = own
         self._states = states

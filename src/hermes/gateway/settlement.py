@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import structlog
@@ -21,13 +21,19 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
+Witness = Callable[[str, str, str, HermesError | None], object]
+"""Told what a call met: the customer, the platform, the account's label, and the error that it ended with."""
+
 _SETTLE_SECONDS = 10.0
 
 
 class Settlement:
     """Settles calls in the store and tells the metrics of them."""
 
-    def __init__(self, admissions: Admissions, answers: Answers, observe: Observer | None = None) -> None:
+    def __init__(
+        self, admissions: Admissions, answers: Answers, observe: Observer | None = None, witness: Witness | None = None
+    ) -> None:
+        self._witness = witness
         self._admissions = admissions
         self._answers = answers
         self._observe = observe
@@ -88,6 +94,8 @@ class Settlement:
                 call_id=call.id,
             )
         self._tell(call.tool, kind, options, started)
+        if self._witness is not None and call.counted and call.entry["account"] is not None:
+            self._witness(call.customer_id, call.platform, call.entry["account"], error)
 
     async def _record(
         self,

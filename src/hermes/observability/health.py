@@ -25,6 +25,7 @@ _log = logging.getLogger(__name__)
 SERVICE: Final = "hermes-mcp"
 CHECK_SECONDS: Final = 2.0
 REMEMBER_SECONDS: Final = 1.0
+GAUGE_SECONDS: Final = 60.0
 
 Check = Callable[[], Awaitable[object]]
 """Raises when its part does not work."""
@@ -55,11 +56,19 @@ class Health:
         checks: part → what must not raise (and not take two seconds) for the process to be ready.
         metrics: shown at `/metrics`.
         operator_key: whoever sends it may read `/metrics` from anywhere.
+        gauges: brings those metrics up to date that have to be counted; once a minute at most.
     """
 
     def __init__(
-        self, about: About, checks: Mapping[str, Check], metrics: Metrics, operator_key: SecretStr | None = None
+        self,
+        about: About,
+        checks: Mapping[str, Check],
+        metrics: Metrics,
+        operator_key: SecretStr | None = None,
+        gauges: Check | None = None,
     ) -> None:
+        self._gauges = gauges
+        self._gauged_at = float("-inf")
         self._about = about
         self._checks = checks
         self._metrics = metrics
@@ -119,6 +128,9 @@ class Health:
         if not (_is_loopback(request) or self._has_operator_key(request)):
             # As if there were nothing: a stranger need not know.
             return Response(status_code=404)
+        if self._gauges is not None and time.monotonic() - self._gauged_at > GAUGE_SECONDS:
+            self._gauged_at = time.monotonic()
+            await self._check("gauges", self._gauges)
         return Response(self._metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
     def _has_operator_key(self, request: Request) -> bool:

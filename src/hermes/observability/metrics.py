@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import Final
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     GCCollector,
     Histogram,
     PlatformCollector,
@@ -39,6 +40,12 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self.registry,
         )
+        self._checks = Counter(
+            "hermes_connection_checks", "Looks at linked accounts", ("platform", "outcome"), registry=self.registry
+        )
+        self._connections = Gauge(
+            "hermes_connections", "Linked accounts of the whole house", ("platform", "status"), registry=self.registry
+        )
         self._children: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -54,6 +61,16 @@ class Metrics:
             children = self._children[key] = (self._calls.labels(*key), self._seconds.labels(tool, transport))
         children[0].inc()
         children[1].observe(seconds)
+
+    def observe_check(self, platform: str, outcome: str) -> None:
+        """Count one look at a linked account."""
+        self._checks.labels(platform, outcome).inc()
+
+    def show_connections(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Say how many linked accounts there are, by platform and status."""
+        self._connections.clear()
+        for (platform, status), number in counts.items():
+            self._connections.labels(platform, status).set(number)
 
     def render(self) -> bytes:
         """The metrics in Prometheus' text format."""

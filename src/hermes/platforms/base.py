@@ -271,6 +271,7 @@ class Platform(Generic[C, A]):
         accounts_from_environ: Callable[[Settings], Mapping[str, C]] | None = None,
         check_settings: Callable[[Settings], None] | None = None,
         open_world: bool = True,
+        probe_costs: str | None = None,
     ) -> None:
         """Declare a platform.
 
@@ -288,6 +289,7 @@ class Platform(Generic[C, A]):
                 account called `default`.
             check_settings: called at start; raises `SettingsError` when the platform cannot work with them.
             open_world: whether its tools touch a world of other people (MCP's openWorldHint).
+            probe_costs: what the vendor takes for the probe, if it does: then it is made only when somebody asks.
         """
         self.id = platform_id
         self.title = title
@@ -305,6 +307,7 @@ class Platform(Generic[C, A]):
         self._accounts_from_environ = accounts_from_environ
         self._check_settings = check_settings
         self.open_world = open_world
+        self.probe_costs = probe_costs
 
     def probe(self, function: Callable[[A], Awaitable[Account]]) -> Callable[[A], Awaitable[Account]]:
         """Register the cheap call that proves a credential works and says whose it is."""

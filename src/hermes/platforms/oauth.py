@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -122,6 +122,25 @@ class Choice:
     credentials: Mapping[str, Any] = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class ScopeNeed:
+    """What tools cannot do without.
+
+    Attributes:
+        scopes: any one of them is enough.
+        tools: names of the tools' functions.
+        how: how it is got, where allowing it at a new sign-in is not the way.
+    """
+
+    scopes: tuple[str, ...]
+    tools: tuple[str, ...]
+    how: str | None = None
+
+    def scopes_lacking(self, granted: Iterable[str]) -> bool:
+        """Whether none of them was granted."""
+        return not set(self.scopes).intersection(granted)
+
+
 Choices = Callable[[ApiContext, Tokens], Awaitable[list[Choice]]]
 
 
@@ -156,6 +175,7 @@ class OAuthConnect:
         ended: codes of `error` by which the vendor says that the grant has ended.
         limit: how many requests to `token_url` this hermes makes, over all replicas.
         choices: asks which accounts the sign-in reaches; None: it is one account.
+        needs: which scopes the platform's tools need, as far as a person may have left them out.
     """
 
     provider: str
@@ -180,6 +200,7 @@ class OAuthConnect:
     ended: frozenset[str] = frozenset({"invalid_grant"})
     limit: RateLimit = TOKEN_LIMIT
     choices: Choices | None = None
+    needs: tuple[ScopeNeed, ...] = ()
 
     # where
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from hermes.platforms.oauth import OAuthConnect, Pkce
+from hermes.platforms.oauth import OAuthConnect, Pkce, ScopeNeed
 
 SIGN_IN_AT_DISCORD: Final = OAuthConnect(
     "discord",
@@ -20,6 +20,11 @@ SIGN_IN_AT_DISCORD: Final = OAuthConnect(
     pkce=Pkce.S256,
     basic_auth=True,
     scopes=("identify", "guilds"),
+    needs=(
+        ScopeNeed(("identify",), ("get_me",)),
+        ScopeNeed(("guilds",), ("get_guilds",)),
+        ScopeNeed(("bot",), ("get_channels", "send_message", "get_messages"), "Paste the token of a bot instead."),
+    ),
     rotates=True,
     renew_before=timedelta(days=1),
     source="https://discord.com/developers/docs/topics/oauth2",

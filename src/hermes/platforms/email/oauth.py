@@ -14,7 +14,7 @@ import orjson
 from joserfc import jws
 from joserfc.errors import JoseError
 
-from hermes.platforms.oauth import NotTokens, OAuthConnect, Pkce, Tokens
+from hermes.platforms.oauth import NotTokens, OAuthConnect, Pkce, ScopeNeed, Tokens
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,13 @@ SIGN_IN_AT_MICROSOFT: Final = MailConnect(
         "offline_access",
         "openid",
         "email",
+    ),
+    needs=(
+        ScopeNeed(
+            ("https://outlook.office.com/IMAP.AccessAsUser.All",),
+            ("get_profile", "search_messages", "read_message", "create_draft", "list_folders"),
+        ),
+        ScopeNeed(("https://outlook.office.com/SMTP.Send",), ("send_email",)),
     ),
     rotates=True,
     ended=frozenset({"invalid_grant", "interaction_required", "consent_required", "login_required"}),

@@ -16,7 +16,7 @@ from hermes.platforms.facebook.api import GRAPH_VERSION
 from hermes.platforms.facebook.errors import ERRORS
 from hermes.platforms.meta.graph import GraphApi
 from hermes.platforms.meta.oauth import RENEW_BEFORE, MetaConnect
-from hermes.platforms.oauth import Choice, OAuthClient, Tokens, VendorRequest, moment
+from hermes.platforms.oauth import Choice, OAuthClient, ScopeNeed, Tokens, VendorRequest, moment
 from hermes.settings import Settings
 
 _TOKENS: Final = f"https://graph.facebook.com/{GRAPH_VERSION.default}/oauth/access_token"
@@ -108,6 +108,10 @@ SIGN_IN_AT_FACEBOOK: Final = FacebookConnect(
     revoke_by_hand="facebook.com, Settings, Business integrations",
     scope_separator=",",
     scopes=("pages_show_list", "pages_read_engagement", "pages_manage_posts"),
+    needs=(
+        ScopeNeed(("pages_read_engagement",), ("get_page", "get_posts")),
+        ScopeNeed(("pages_manage_posts",), ("create_post", "create_photo_post", "create_video_post")),
+    ),
     renew_before=RENEW_BEFORE,
     choices=pages,
     source="https://developers.facebook.com/docs/facebook-login/guides/access-tokens/get-long-lived",

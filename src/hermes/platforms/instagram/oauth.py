@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from hermes.platforms.meta.oauth import RENEW_BEFORE, MetaConnect
-from hermes.platforms.oauth import NotTokens, OAuthClient, Tokens, VendorRequest, scopes_in
+from hermes.platforms.oauth import NotTokens, OAuthClient, ScopeNeed, Tokens, VendorRequest, scopes_in
 
 _LONGER: Final = "https://graph.instagram.com/access_token"
 _RENEW: Final = "https://graph.instagram.com/refresh_access_token"
@@ -61,6 +61,10 @@ SIGN_IN_AT_INSTAGRAM: Final = InstagramConnect(
     revoke_by_hand="the Instagram app, Settings, Website permissions, Apps and websites",
     scope_separator=",",
     scopes=("instagram_business_basic", "instagram_business_content_publish"),
+    needs=(
+        ScopeNeed(("instagram_business_basic",), ("get_profile", "get_media", "create_post", "create_reel")),
+        ScopeNeed(("instagram_business_content_publish",), ("create_post", "create_reel")),
+    ),
     authorize_extra={"force_reauth": "true", "enable_fb_login": "0"},
     renew_before=RENEW_BEFORE,
     source="https://developers.facebook.com/docs/instagram-platform/instagram-api-with-instagram-login/business-login",

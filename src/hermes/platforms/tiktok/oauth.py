@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hermes.platforms.oauth import OAuthConnect, Pkce, Tokens
+from hermes.platforms.oauth import OAuthConnect, Pkce, ScopeNeed, Tokens
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,11 @@ SIGN_IN_AT_TIKTOK: Final = TikTokConnect(
     client_id_name="client_key",
     scope_separator=",",
     scopes=("user.info.basic", "user.info.profile", "user.info.stats", "video.publish", "video.upload"),
+    needs=(
+        ScopeNeed(("user.info.basic",), ("get_profile",)),
+        ScopeNeed(("video.publish",), ("get_creator_info",)),
+        ScopeNeed(("video.publish", "video.upload"), ("create_video", "get_video_status")),
+    ),
     keeps_scopes=True,
     callback_path="/auth/tiktok/callback",
     rotates=True,

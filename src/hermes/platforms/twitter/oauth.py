@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from hermes.platforms.oauth import OAuthConnect, Pkce
+from hermes.platforms.oauth import OAuthConnect, Pkce, ScopeNeed
 
 SIGN_IN_AT_X: Final = OAuthConnect(
     "twitter",
@@ -19,6 +19,12 @@ SIGN_IN_AT_X: Final = OAuthConnect(
     pkce=Pkce.S256,
     basic_auth=True,
     scopes=("tweet.read", "tweet.write", "users.read", "media.write", "offline.access"),
+    needs=(
+        ScopeNeed(("users.read",), ("get_user_profile", "get_user_tweets", "create_tweet", "upload_video")),
+        ScopeNeed(("tweet.read",), ("get_user_tweets", "search_tweets", "create_tweet", "upload_video")),
+        ScopeNeed(("tweet.write",), ("create_tweet", "upload_video")),
+        ScopeNeed(("media.write",), ("upload_video",)),
+    ),
     rotates=True,
     # A spent refresh token is called an invalid value, with the code of a malformed request.
     ended=frozenset({"invalid_grant", "invalid_request"}),

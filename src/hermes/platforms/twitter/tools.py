@@ -49,6 +49,7 @@ twitter = Platform(
         ),
     ),
     oauth=(SIGN_IN_AT_X,),
+    probe_costs="X bills each read of a user (https://docs.x.com/x-api/getting-started/pricing)",
     open=TwitterApi,
     base_url="https://api.x.com",
     settings=SETTINGS,
