@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from typing import Annotated, Any, Final
 
 import orjson
@@ -255,8 +256,13 @@ def _request_body(catalog: Catalog) -> dict[str, Any]:
     }
     schemas = []
     for platform in catalog:
-        schema = platform.credentials.model_json_schema(by_alias=True)
-        schema["title"] = platform.title
-        schema["properties"] = schema.get("properties", {}) | {"account": account}
-        schemas.append(schema)
+        credentials: type[BaseModel] = platform.credentials
+        schema = _schema_of(credentials)
+        properties = schema.get("properties", {}) | {"account": account}
+        schemas.append(schema | {"title": platform.title, "properties": properties})
     return {"required": True, "content": {"application/json": {"schema": {"oneOf": schemas}}}}
+
+
+@cache
+def _schema_of(credentials: type[BaseModel]) -> dict[str, Any]:
+    return credentials.model_json_schema(by_alias=True)
