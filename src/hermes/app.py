@@ -45,6 +45,11 @@ from hermes.gateway import tasks as gateway_tasks
 from hermes.gateway.accounts import Accounts
 from hermes.gateway.actions import ActionTrail
 from hermes.gateway.admission import Admissions
+from hermes.gateway.approval_desk import ApprovalDesk
+from hermes.gateway.approval_rows import ApprovalRows
+from hermes.gateway.approval_rules import RuleBook
+from hermes.gateway.approval_runs import ApprovalRuns
+from hermes.gateway.approvals import Approvals
 from hermes.gateway.asking import RequestStates
 from hermes.gateway.call import Gateway
 from hermes.gateway.catalogue import CatalogueResources
@@ -118,6 +123,8 @@ class House:
     renewals: Renewals
     sign_ins: SignIns
     gateway: Gateway
+    approvals: ApprovalDesk
+    rules: RuleBook
     admissions: Admissions
     lookup: CallLookup
     states: RequestStates
@@ -291,6 +298,17 @@ def build_house(
     trail, answers = Trail(redis), Answers(keyring)
     long_calls = LongCalls(long_rows, keyring, catalog, accounts, admissions, callers, answers, observe=metrics.observe)
     lookup, states = CallLookup(redis, trail, long_calls), RequestStates(keyring)
+    approvals = Approvals(
+        ApprovalRows(database),
+        keyring,
+        catalog,
+        accounts,
+        actions,
+        settings.public_url,
+        minutes=settings.approval_minutes,
+        files=media.describe,
+    )
+    runs = ApprovalRuns(approvals, callers.refresh, long_calls)
     gateway = Gateway(
         catalog,
         accounts,
@@ -304,7 +322,10 @@ def build_house(
         states=states,
         documents=DocumentNotices(catalog, notices),
         witness=witness,
+        approvals=runs,
     )
+    desk = ApprovalDesk(runs, gateway, catalog, actions)
+    gateway_tasks.register_approvals(queue, desk, runs)
     house = House(
         settings=settings,
         stores=stores,
@@ -328,6 +349,8 @@ def build_house(
         renewals=renewals,
         sign_ins=SignIns(connections, vendor, PendingChoices(redis, keyring), redis, keyring, settings),
         gateway=gateway,
+        approvals=desk,
+        rules=RuleBook(database, changes, catalog, actions),
         admissions=admissions,
         lookup=lookup,
         states=states,

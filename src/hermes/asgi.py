@@ -32,6 +32,7 @@ from hermes.observability.logs import RequestLog
 from hermes.settings import Settings
 from hermes.storage.revisions import require_newest_schema
 from hermes.transports import call_routes
+from hermes.transports.approval_routes import build_approvals_router, build_rules_router
 from hermes.transports.body_limit import BodyLimit
 from hermes.transports.guard import Guard
 from hermes.transports.mcp import McpTransport
@@ -41,6 +42,7 @@ from hermes.transports.problems import problem
 from hermes.transports.rest import RestTransport
 from hermes.transports.sse import SseTransport
 from hermes.transports.sse_mailbox import Mailbox
+from hermes.web.approvals import ApprovalPages
 from hermes.web.base import WebBase, build_base
 from hermes.web.connect import ConnectPages
 from hermes.web.consent import ConsentPages
@@ -156,6 +158,8 @@ def _json_routes(house: House) -> FastAPI:
         billing_routes.build_router(house.ledger, house.quotas, caller, acting_for),
         audit_routes.build_router(house.trail, caller, acting_for),
         call_routes.build_router(house.lookup, tool_caller, acting_for),
+        build_approvals_router(house.approvals, tool_caller, doors.customer_only),
+        build_rules_router(house.rules, tool_caller, doors.customer_only, acting_for),
         media_routes.build_router(house.media, limit_of, house.actions, tool_caller),
         oauth_routes.build_router(house.oauth.endpoints, house.oauth.metadata, house.settings.public_url),
         build_assistants_router(house.oauth.assistants, doors.customer_only, acting_for),
@@ -178,7 +182,8 @@ def _page_routes(house: House, web: WebBase) -> list[Route]:
     vendors = VendorSignInPages(web, catalog, door, house.sign_ins)
     consent = ConsentPages(web, catalog, connections, house.oauth.authorizations)
     people = people_routes(web, house.people, house.oauth.assistants, house.settings)
-    return [*people, *connect.routes(), *vendors.routes(), *consent.routes()]
+    approvals = ApprovalPages(web, catalog, house.approvals, house.rules, connections)
+    return [*people, *connect.routes(), *vendors.routes(), *consent.routes(), *approvals.routes()]
 
 
 def _describe(app: FastAPI) -> dict[str, Any]:

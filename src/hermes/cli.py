@@ -6,6 +6,7 @@ import typer
 
 from hermes.commands import (
     api_keys,
+    approvals,
     audit,
     client_config,
     connections,
@@ -32,6 +33,7 @@ app.command("migrate")(system.migrate)
 app.command("doctor")(system.doctor)
 app.add_typer(customers.app, name="customers")
 app.add_typer(api_keys.app, name="api-keys")
+app.add_typer(approvals.app, name="approvals")
 app.add_typer(oauth_clients.app, name="oauth-clients")
 connections.register(app)
 app.add_typer(tools.app, name="tools")

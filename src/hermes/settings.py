@@ -45,6 +45,7 @@ class Settings(BaseModel, frozen=True):
     allowed_origins: tuple[str, ...] = Field((), examples=["https://claude.ai,https://chatgpt.com"])
     trusted_proxies: tuple[str, ...] = Field((), examples=["10.0.0.0/8"])
     signup: Signup = Field("closed", examples=["invite"])
+    approval_minutes: int = Field(15, ge=1, le=1440, examples=[15])
     oauth_client_days: int = Field(30, ge=1, le=3650, examples=[30])
     oidc_issuer: str | None = Field(None, examples=["https://accounts.google.com"])
     oidc_client_id: str | None = Field(None, examples=["from the provider's console"])

@@ -28,6 +28,14 @@ class AuditCaller(BaseModel):
     client: str | None
 
 
+class AuditApproval(BaseModel):
+    """The approval that a call waited for; once given, `by` whom (a session or key) and `via` `page` or `client`."""
+
+    id: str
+    by: str | None = None
+    via: str | None = None
+
+
 class AuditEntry(BaseModel):
     """One line of the trail (contract.md, "Audit entries")."""
 
@@ -41,6 +49,7 @@ class AuditEntry(BaseModel):
     error: str | None
     duration_ms: float
     request_id: str | None
+    approval: AuditApproval | None = None
 
 
 class AuditPage(BaseModel):

@@ -24,13 +24,15 @@ from hermes.billing.quota import Quotas, month_of
 from hermes.errors import HermesError, Internal, MissingCapability
 from hermes.gateway.accounts import Accounts
 from hermes.gateway.admission import Admission, Admissions, Call
+from hermes.gateway.approval_calls import Answered, Cleared, without_account
+from hermes.gateway.approval_runs import ApprovalRuns
 from hermes.gateway.arguments import check_arguments, check_idempotency_key, digest_of, with_account
 from hermes.gateway.asking import NOBODY, Asking, Dialogue, InputRequired, RequestStates
-from hermes.gateway.connecting import asked_to_connect
+from hermes.gateway.connecting import asked_to_open
 from hermes.gateway.documents import DocumentNotices
 from hermes.gateway.execution import execute
 from hermes.gateway.fence import fence_text
-from hermes.gateway.grants import require_grant, shows, unknown
+from hermes.gateway.grants import is_forbidden, require_grant, shows, unknown
 from hermes.gateway.idempotency import Answers, idempotency_key, refusal
 from hermes.gateway.long_calls import LongCalls, Run
 from hermes.gateway.outcomes import Observer
@@ -66,6 +68,8 @@ class _Run:
     account: str | None
     """The account that was asked for; None for the caller's default."""
     digest: str
+    pinned: str | None = None
+    """The account that the caller's rules were held against, where they depend on it."""
     refreshed: bool = False
     """The caller was read from SQL a moment ago, so no cached version can be newer."""
     asking: Asking = NOBODY
@@ -91,6 +95,7 @@ class Gateway:
         states: RequestStates | None = None,
         documents: DocumentNotices | None = None,
         witness: Witness | None = None,
+        approvals: ApprovalRuns | None = None,
     ) -> None:
         self.catalog = catalog
         self._accounts = accounts
@@ -107,6 +112,7 @@ class Gateway:
             name: tool for platform in catalog for name, tool in platform.unlisted.items()
         }
         self._documents = documents
+        self._approvals = approvals
         self._limits: Mapping[str, RateLimit | None] = {
             platform.id: next((limit for limit in platform.limits if limit.enforced), None) for platform in catalog
         }
@@ -123,7 +129,7 @@ class Gateway:
                 else tool.input_schema,
             )
             for tool in self._tools.values()
-            if shows(caller, tool)
+            if shows(caller, tool) and not is_forbidden(caller, tool)
         ]
 
     async def accounts(self, caller: Caller, platform: str) -> Sequence[str]:
@@ -149,15 +155,39 @@ class Gateway:
         self, caller: Caller, name: str, arguments: Mapping[str, Any], options: CallOptions
     ) -> CallResult | Run:
         """As `call`, but a tool that may take minutes is only begun: what comes back is its run, by then durable."""
+        try:
+            return await self.start_once(caller, name, arguments, options)
+        except Cleared as cleared:
+            if self._approvals is None:
+                raise TypeError("a call was approved although nobody can approve") from None
+
+            async def work(fresh: Caller, permitted: CallOptions) -> CallResult | Run:
+                return await self.start_once(fresh, name, arguments, permitted)
+
+            return await self._approvals.in_place(work, caller, cleared.claim, options)
+
+    async def start_once(
+        self, caller: Caller, name: str, arguments: Mapping[str, Any], options: CallOptions
+    ) -> CallResult | Run:
+        """As `start`, for whoever runs what was approved.
+
+        Raises:
+            Cleared: the customer has said yes meanwhile; the call is the catcher's to run.
+        """
         started = time.perf_counter()
         call = self._new_call(caller, name, arguments, options)
         try:
             run = await self._prepare(caller, call, name, arguments, options, started)
             call = run.call
-            run, label, admission = await self._admit(run)
+            run, label, admission = await self._admit(await self._allowed(run))
         except HermesError as error:
-            await self._settlement.close_unrun(call, "denied", options, started, error)
+            await self._settlement.close_unrun(_of_approval(call, error), "denied", options, started, error)
             raise
+        except InputRequired:
+            await self._settlement.close_unrun(call, "input_required", options, started)
+            raise
+        except Answered as answered:
+            return await self._answer_again(call, answered, options, started)
         except asyncio.CancelledError:
             self._settlement.give_up(call, "cancelled", options, started)
             raise
@@ -219,6 +249,8 @@ class Gateway:
         """Give long calls back, and wait until every other write that has begun is settled."""
         if self._long_calls is not None:
             await self._long_calls.close()
+        if self._approvals is not None:
+            await self._approvals.close()
         await self._settlement.close()
 
     def _new_call(self, caller: Caller, name: str, arguments: Mapping[str, Any], options: CallOptions) -> Call:
@@ -236,6 +268,8 @@ class Gateway:
             "arguments": redact_arguments(arguments, tool.redactions) if tool else {},
             "request_id": options.request_id,
         }
+        if (permit := options.permit) is not None:
+            entry["approval"] = {"id": permit.id, "by": permit.by, "via": permit.via}
         return Call(
             id=call_id,
             customer_id=caller.customer_id,
@@ -272,12 +306,17 @@ class Gateway:
             )
         if tool.platform == GATEWAY:
             return _Run(caller, options, started, call, tool, check_arguments(tool, arguments, query=False), None, "")
-        account, rest = await self._accounts.choose(caller, tool.platform, arguments)
+        permit = options.permit
+        if permit is None:
+            account, rest = await self._accounts.choose(caller, tool.platform, arguments)
+        else:
+            account, rest = permit.account, without_account(arguments, permit)
         checked = check_arguments(tool, rest, query=options.query)
         key, digest = "", ""
-        if options.idempotency_key is not None:
-            key = idempotency_key(caller.customer_id, tool.name, check_idempotency_key(options.idempotency_key))
-            digest = digest_of(account or "", checked.model_dump(mode="json"))
+        if options.idempotency_key is not None or permit is not None:
+            key = idempotency_key(caller.customer_id, tool.name, _key_of(options))
+            asked = account if permit is None else permit.asked
+            digest = digest_of(asked or "", checked.model_dump(mode="json"))
         label = account or self._accounts.default(caller, tool.platform)
         call = replace(call, idempotency_key=key, entry={**call.entry, "account": label})
         request = [name, arguments]
@@ -286,10 +325,10 @@ class Gateway:
             asking = self._states.opened(caller, METHOD, request, options.dialogue)
         return _Run(caller, options, started, call, tool, checked, account, digest, asking=asking, request=request)
 
-    def ask_to_connect(
+    def ask_to_open(
         self, caller: Caller, name: str, arguments: Mapping[str, Any], dialogue: Dialogue, error: HermesError
     ) -> InputRequired | None:
-        """What to ask because a call met an account that is not linked; None when the client is not to be asked.
+        """What to ask because a person has to open a page of ours first; None when the client is not to be asked.
 
         Raises:
             BadInput: the client's answer, or the state that came with it, does not fit.
@@ -297,8 +336,24 @@ class Gateway:
         if self._states is None:
             return None
         asking = self._states.opened(caller, METHOD, [name, arguments], dialogue)
-        asked = asked_to_connect(asking, error)
+        asked = asked_to_open(asking, error)
         return None if asked is None else self._states.required(caller, METHOD, [name, arguments], asking, asked)
+
+    async def _allowed(self, run: _Run) -> _Run:
+        """The run, held against the caller's rules.
+
+        Raises:
+            HermesError, Cleared, Answered: as `Approvals.check`.
+            InputRequired: the client has to be asked first.
+        """
+        if self._approvals is None or run.tool.platform == GATEWAY or not run.caller.approval_rules.each:
+            return run
+        check = self._approvals.approvals.check
+        try:
+            pinned = await check(run.caller, run.call.id, run.tool, run.account, run.arguments, run.asking, run.options)
+        except Asked as asked:
+            raise self._required(run, asked) from None
+        return run if pinned is None else _on(replace(run, pinned=pinned), pinned)
 
     def _required(self, run: _Run, asked: Asked) -> InputRequired:
         """What the client has to be asked before the call can be run."""
@@ -335,7 +390,7 @@ class Gateway:
                     label = self._meant(run)
                     run = _on(run, label)
                 case "no_credential":
-                    label = await self._accounts.fill(run.caller, run.tool.platform, run.account)
+                    label = await self._accounts.fill(run.caller, run.tool.platform, run.account or run.pinned)
                     run = _on(run, label)
                 case "quota_unknown":
                     await self._quotas.restore(run.call.customer_id, run.call.month)
@@ -349,7 +404,7 @@ class Gateway:
 
     def _meant(self, run: _Run) -> str:
         """The label of the account that the call asks for, or else of the caller's default one."""
-        return run.account or self._accounts.default(run.caller, run.tool.platform)
+        return run.account or run.pinned or self._accounts.default(run.caller, run.tool.platform)
 
     def _credential_key(self, run: _Run, label: str) -> str:
         if run.tool.platform == GATEWAY:
@@ -360,7 +415,7 @@ class Gateway:
         """The run with the caller as the database has them now; their plan or grants may have changed."""
         caller = await self._callers.refresh(run.caller)
         require_grant(caller, run.tool)
-        return replace(run, caller=caller, refreshed=True)
+        return await self._allowed(replace(run, caller=caller, refreshed=True))
 
     async def _run(self, run: _Run, label: str, sealed: str) -> CallResult:
         """Run an admitted call and settle it, whatever happens; one that has to ask is settled too, and not charged."""
@@ -387,6 +442,15 @@ class Gateway:
             return await self._own.run(run.caller, run.tool, run.arguments, context)
         return await execute(self._accounts, run.caller, run.tool, run.arguments, context, label=label, sealed=sealed)
 
+    async def _answer_again(self, call: Call, answered: Answered, options: CallOptions, started: float) -> CallResult:
+        """Give what came of the approved call; audited, not charged."""
+        call = replace(call, idempotency_key="", entry={**call.entry, "approval": {"id": answered.approval_id}})
+        if isinstance(answered.result, CallResult):
+            await self._settlement.close_unrun(call, "replayed", options, started)
+            return answered.result
+        await self._settlement.close_unrun(call, "replayed", options, started, answered.result)
+        raise answered.result
+
     async def _replay(self, run: _Run, admission: Admission) -> CallResult:
         """Give the first answer again; audited, not charged."""
         call = replace(run.call, idempotency_key="", counted=False)
@@ -404,3 +468,19 @@ def _on(run: _Run, label: str) -> _Run:
     if run.tool.platform == GATEWAY:
         return run
     return replace(run, call=replace(run.call, entry={**run.call.entry, "account": label}))
+
+
+def _key_of(options: CallOptions) -> str:
+    """The idempotency key of a call that has one. That of an approved call without one of the client's cannot be
+    written by any client."""
+    if options.idempotency_key is not None:
+        return check_idempotency_key(options.idempotency_key)
+    return f"approval\n{options.permit.id if options.permit is not None else ''}"
+
+
+def _of_approval(call: Call, error: HermesError) -> Call:
+    """The call, with the approval that it waits for in its audit line."""
+    approval = error.data.get("approval_id")
+    if approval is None or "approval" in call.entry:
+        return call
+    return replace(call, entry={**call.entry, "approval": {"id": approval}})

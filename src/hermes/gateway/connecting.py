@@ -1,4 +1,5 @@
-"""The question that leads a person to the page where an account is linked (MCP, elicitation by URL)."""
+"""The question that leads a person to a page of ours: where an account is linked, or a call approved (MCP, elicitation
+by URL)."""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ from hermes.platforms.asks import Asked
 
 
 def question(error: HermesError) -> ElicitRequestURLParams | None:
-    """What to ask because of an error that linking an account would mend; None where there is no page for it."""
-    url = error.data.get("connect_url")
+    """What to ask because of an error that a person can mend on our page; None where there is no page for it."""
+    url = error.data.get("connect_url") or error.data.get("approve_url")
     if not isinstance(url, str):
         return None
     # The sentence names the address for those who read it; here it stands beside it.
@@ -21,10 +22,10 @@ def question(error: HermesError) -> ElicitRequestURLParams | None:
     return ElicitRequestURLParams(message=message, url=url)
 
 
-def asked_to_connect(asking: Asking, error: HermesError) -> Asked | None:
+def asked_to_open(asking: Asking, error: HermesError) -> Asked | None:
     """What has to be asked before a call can be run; None when the client cannot be asked, or the person said no.
 
-    That the person agreed says only that they opened the page: while the account is not linked, they are asked again.
+    That the person agreed says only that they opened the page: until they are through there, they are asked again.
 
     Raises:
         BadInput: the client's answer is none.
@@ -32,7 +33,9 @@ def asked_to_connect(asking: Asking, error: HermesError) -> Asked | None:
     params = question(error)
     if params is None or not asking.can("url"):
         return None
-    key, request = f"connect_{error.data.get('platform')}", ElicitRequest(params=params)
+    approval = error.data.get("approval_id")
+    key = f"connect_{error.data.get('platform')}" if approval is None else f"approve_{approval}"
+    request = ElicitRequest(params=params)
     if key in asking.given and not _agreed(read_answer(key, request, asking.given[key])):
         return None
     return Asked({key: request}, asking.kept)

@@ -11,7 +11,7 @@ from hermes.errors import InsufficientScope, UnknownTool
 from hermes.gateway.fence import fence_text
 from hermes.gateway.own_tools import GATEWAY
 from hermes.identity.caller import Caller
-from hermes.platforms.base import Tool
+from hermes.platforms.base import Effect, Tool
 
 
 def shows(caller: Caller, tool: Tool) -> bool:
@@ -19,6 +19,13 @@ def shows(caller: Caller, tool: Tool) -> bool:
     if tool.platform == GATEWAY:
         return True
     return plan_of(caller.plan).includes(tool.platform) and caller.could_have(tool.platform, tool.effect.access)
+
+
+def is_forbidden(caller: Caller, tool: Tool) -> bool:
+    """Whether the customer's rules say that the tool is never to be called, on whichever account. It is not listed, and
+    who calls it is told of the rule."""
+    rules = caller.approval_rules
+    return bool(rules.each) and rules.hides(tool.name, tool.platform, writes=tool.effect is not Effect.READ)
 
 
 def lacks_scope(caller: Caller, tool: Tool) -> bool:

@@ -1,4 +1,4 @@
-"""Tables of calls that may take minutes: what is needed to go on with them after a restart, and what they did."""
+"""Tables of the pipeline: calls that may take minutes, with what is needed to go on with them, and approvals."""
 
 from __future__ import annotations
 
@@ -56,3 +56,48 @@ class CallStepRow(Base):
     state: Mapped[str] = mapped_column(exact_string(8))
     sealed_result: Mapped[str | None] = mapped_column(long_text())
     at: Mapped[datetime]
+
+
+class ApprovalRow(Base):
+    """A call that waits, or waited, for the customer's yes (approvals.py).
+
+    Attributes:
+        call_id: of the call that had to ask.
+        open_key: what makes a repeated call the same; none once it has been answered.
+        caller: as whom it runs (never a secret).
+        key_id: the credential that asked.
+        decided_by: the session or key of whoever decided.
+        decided_via: `page` or `client`.
+        run_id: of the call that ran it.
+        claimed_until: until when its run is believed to be alive.
+    """
+
+    __tablename__ = "approvals"
+    __table_args__ = (
+        Index(None, "customer_id", "id"),
+        Index(None, "status", "expires_at"),
+        Index(None, "finished_at"),
+    )
+
+    id: Mapped[str] = mapped_column(id_string(), primary_key=True)
+    customer_id: Mapped[str] = mapped_column(id_string())
+    call_id: Mapped[str] = mapped_column(id_string())
+    tool: Mapped[str] = mapped_column(exact_string(128))
+    platform: Mapped[str] = mapped_column(exact_string(64))
+    account: Mapped[str] = mapped_column(exact_string(32))
+    sealed_arguments: Mapped[str] = mapped_column(long_text())
+    digest: Mapped[str] = mapped_column(exact_string(64))
+    open_key: Mapped[str | None] = mapped_column(exact_string(64), unique=True)
+    caller: Mapped[dict[str, Any]]
+    key_id: Mapped[str] = mapped_column(id_string())
+    status: Mapped[str] = mapped_column(exact_string(20))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    decided_at: Mapped[datetime | None]
+    decided_by: Mapped[str | None] = mapped_column(id_string())
+    decided_via: Mapped[str | None] = mapped_column(exact_string(8))
+    run_id: Mapped[str | None] = mapped_column(id_string())
+    claimed_until: Mapped[datetime | None]
+    outcome: Mapped[str | None] = mapped_column(exact_string(20))
+    sealed_result: Mapped[str | None] = mapped_column(long_text())
+    finished_at: Mapped[datetime | None]

@@ -22,6 +22,25 @@ LogReport = Callable[[LogLevel, Any], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
+class Permit:
+    """The customer's yes to one call.
+
+    Attributes:
+        id: of the approval.
+        account: the label of the account that it is for.
+        asked: the label that the call named itself; None when it left that open.
+        by: the session or key of whoever said yes.
+        via: `page`, or `client` for a yes that the assistant's program brought.
+    """
+
+    id: str
+    account: str
+    asked: str | None
+    by: str
+    via: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallOptions:
     """How a call came in.
 
@@ -36,6 +55,7 @@ class CallOptions:
         unlisted: the tool is one that clients cannot call, such as a platform's list of recent documents.
         dialogue: what the client can be asked and has answered; None where nobody can be asked.
         task: the client does not wait for a long call, but takes its id and asks how it stands.
+        permit: the customer was asked, and this is the call that was agreed to.
     """
 
     transport: Transport
@@ -48,6 +68,7 @@ class CallOptions:
     dialogue: Dialogue | None = None
     unlisted: bool = False
     task: bool = False
+    permit: Permit | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from hermes.gateway.admission import Admissions
+from hermes.gateway.approval_desk import ApprovalDesk
+from hermes.gateway.approval_runs import JOB as APPROVED_JOB
+from hermes.gateway.approval_runs import ApprovalRuns
 from hermes.gateway.long_calls import JOB as LONG_CALL_JOB
 from hermes.gateway.long_calls import LongCalls
 from hermes.storage.queue import JobQueue
@@ -22,3 +25,14 @@ def register_tasks(queue: JobQueue, admissions: Admissions, long_calls: LongCall
     queue.task(LONG_CALL_JOB, long_calls.take_over)
     queue.cron("gateway.sweep_long_calls", "*/10 * * * * * *", find_abandoned)
     queue.cron("gateway.purge_long_calls", "41 * * * *", long_calls.purge)
+
+
+def register_approvals(queue: JobQueue, desk: ApprovalDesk, runs: ApprovalRuns) -> None:
+    """End what is over, and run or settle what dead processes left."""
+
+    async def sweep() -> None:
+        await runs.sweep(lambda customer_id, approval_id: queue.enqueue(APPROVED_JOB, customer_id, approval_id))
+
+    queue.task(APPROVED_JOB, desk.run_left)
+    queue.cron("gateway.sweep_approvals", "*/10 * * * * * *", sweep)
+    queue.cron("gateway.purge_approvals", "43 * * * *", runs.approvals.rows.purge)

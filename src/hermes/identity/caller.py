@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from hermes.identity.approval_rules import NO_RULES, ApprovalRules
+
 Access = Literal["read", "write"]
 
 OPERATOR_ID = "operator"
@@ -91,6 +93,8 @@ class Caller:
     """What an OAuth caller could have by asking the person for more; none for everybody else."""
     default_accounts: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Platform → label of the account that is meant when none is named, where it is not called `default`."""
+    approval_rules: ApprovalRules = NO_RULES
+    """What the customer wants to be asked about, and what never to be done."""
     credential: str | None = field(default=None, repr=False, compare=False)
     """The name by which the credential is looked up again (readers.py): a SHA-256 or an id, never the secret."""
 

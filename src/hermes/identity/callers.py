@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from hermes.errors import NotAuthenticated, NotFound
 from hermes.identity.api_key import PREFIX, digest_of, is_well_formed
+from hermes.identity.approval_rules import ApprovalRules
 from hermes.identity.caller import OPERATOR, Caller, Grants, Via
 from hermes.identity.known_callers import MEMORY_SECONDS, KnownCallers
 from hermes.identity.readers import ApiKeyReader
@@ -107,6 +108,7 @@ class Callers:
             plan=customer.plan,
             version=customer.version,
             default_accounts=customer.default_accounts or {},
+            approval_rules=ApprovalRules.stored(customer.approval_rules),
         )
 
     async def close(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 from redis.asyncio import Redis
 
+from hermes.identity.approval_rules import ApprovalRule, ApprovalRules
 from hermes.identity.caller import Caller, Grants, Via
 from hermes.identity.models import Role
 from hermes.identity.versions import VERSION_PREFIX, VERSION_SECONDS, version_key
@@ -44,6 +45,7 @@ class KnownKey:
         obtainable: what an OAuth caller could get by asking for more, beyond `grants`.
         expires_at: when it ends by itself, in seconds since 1970; none: never.
         default_accounts: as in `Caller`.
+        approval_rules: the customer's.
     """
 
     id: str
@@ -59,6 +61,7 @@ class KnownKey:
     obtainable: tuple[str, ...] | None = None
     expires_at: float | None = None
     default_accounts: Mapping[str, str] = field(default_factory=dict)
+    approval_rules: tuple[ApprovalRule, ...] = ()
 
     def caller(self, name: str) -> Caller:
         """Who that is.
@@ -79,11 +82,12 @@ class KnownKey:
             email=self.email,
             obtainable=None if self.obtainable is None else Grants.parse(self.obtainable),
             default_accounts=self.default_accounts,
+            approval_rules=ApprovalRules(self.approval_rules),
             credential=name,
         )
 
     def to_json(self) -> bytes:
-        return orjson.dumps(asdict(self))
+        return orjson.dumps({**asdict(self), "approval_rules": ApprovalRules(self.approval_rules).rows()})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> KnownKey | None:
@@ -95,6 +99,8 @@ class KnownKey:
                 "grants": tuple(members["grants"]),
                 "via": Via(members.get("via", Via.API_KEY)),
                 "obtainable": None if obtainable is None else tuple(obtainable),
+                # Required: an entry of a hermes that knew no rules must not stand for a customer who has some.
+                "approval_rules": ApprovalRules.stored(members["approval_rules"]).each,
             }
             return cls(**{**members, **exact})
         except (ValueError, TypeError, KeyError):

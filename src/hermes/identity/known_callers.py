@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from redis.asyncio import Redis
 
 from hermes.errors import NotAuthenticated, Suspended
+from hermes.identity.approval_rules import ApprovalRules
 from hermes.identity.caller import Caller, Via
 from hermes.identity.key_cache import KeyCache, KnownKey
 from hermes.identity.memory import Background, Clock, Memory, SingleFlight
@@ -207,6 +208,7 @@ class KnownCallers:
             plan=customer.plan,
             version=customer.version,
             default_accounts=customer.default_accounts or {},
+            approval_rules=ApprovalRules.stored(customer.approval_rules),
         )
         if caller.kind == "operator":
             return caller

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -40,6 +40,8 @@ class Customer(Base):
     """Platform → label of the account that a call uses which names none, where that is not the one labelled
     `default`. Kept by `connections/defaults.py`."""
     created_at: Mapped[datetime]
+    approval_rules: Mapped[list[Any] | None]
+    """What to ask about and what never to do: a list of [target, rule, set_by] (approval_rules.py)."""
 
     def __repr__(self) -> str:
         return f"Customer({self.id!r})"

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from hermes.errors import NotAuthenticated
+from hermes.identity.approval_rules import ApprovalRules
 from hermes.identity.caller import Via
 from hermes.identity.key_cache import KnownKey
 from hermes.identity.models import ApiKey, Customer
@@ -135,6 +136,7 @@ def known_of(
         obtainable=obtainable,
         expires_at=None if expires_at is None else expires_at.timestamp(),
         default_accounts=customer.default_accounts or {},
+        approval_rules=ApprovalRules.stored(customer.approval_rules).each,
     )
 
 

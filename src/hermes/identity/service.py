@@ -298,6 +298,7 @@ def new_customer(email: str, plan: str, role: str, password_hash: str | None) ->
         version=1,
         password_hash=password_hash,
         created_at=datetime.now(UTC),
+        approval_rules=None,
     )
 
 

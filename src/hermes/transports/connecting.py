@@ -1,4 +1,5 @@
-"""When an account is not linked: leading the person to our page, in the way that this client understands.
+"""When an account is not linked or a call has to be approved: leading the person to our page, in the way that this
+client understands.
 
 Modern clients that open pages are asked to (`input_required`), and their retry simply runs the call again. Clients of
 2025-11-25 that open pages get the error -32042, which says the same. Everybody else gets the link in the result's text.
@@ -15,14 +16,15 @@ from typing import Any
 from mcp.shared.exceptions import MCPError, UrlElicitationRequiredError
 from mcp_types import ElicitRequestURLParams
 
-from hermes.errors import NeedsReconnect, NotConnected
+from hermes.errors import ApprovalRequired, NeedsReconnect, NotConnected
 from hermes.gateway.asking import Asking, Dialogue
 from hermes.gateway.call import Gateway
 from hermes.gateway.connecting import question
 from hermes.identity.caller import Caller
 from hermes.transports.tool_results import failure
 
-Unlinked = NotConnected | NeedsReconnect
+Mendable = NotConnected | NeedsReconnect | ApprovalRequired
+"""Errors that a person mends on a page of ours."""
 
 
 def opens_pages(capabilities: Any) -> bool:
@@ -34,12 +36,12 @@ def lead_to_page(
     gateway: Gateway,
     caller: Caller,
     call: tuple[str, Mapping[str, Any]],
-    error: Unlinked,
+    error: Mendable,
     *,
     modern: Dialogue | None,
     legacy: bool,
 ) -> dict[str, Any]:
-    """The result of a call whose account is not linked, for clients that are not asked.
+    """The result of a call that a person has to do something for first, for clients that are not asked.
 
     Args:
         call: the tool's name and arguments.
@@ -52,7 +54,7 @@ def lead_to_page(
         MCPError: -32042, a legacy client is asked.
     """
     if modern is not None:
-        required = gateway.ask_to_connect(caller, *call, modern, error)
+        required = gateway.ask_to_open(caller, *call, modern, error)
         if required is not None:
             raise required
     elif legacy and (asked := question(error)) is not None:

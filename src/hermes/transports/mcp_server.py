@@ -23,6 +23,7 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from hermes.errors import (
+    ApprovalRequired,
     BadInput,
     Conflict,
     HermesError,
@@ -166,7 +167,7 @@ class McpMethods:
             return failure(error)
         except (BadInput, MissingCapability):
             raise
-        except (NotConnected, NeedsReconnect) as error:
+        except (NotConnected, NeedsReconnect, ApprovalRequired) as error:
             modern = dialogue_of(params)
             legacy = inbound.opens_pages or (dialogue is not None and opens_pages(dialogue.capabilities))
             return lead_to_page(self._gateway, inbound.caller, (name, arguments), error, modern=modern, legacy=legacy)
