@@ -28,16 +28,15 @@ from hermes.storage.redis import Redis, connect_redis
 from hermes.storage.schema import load_models
 from hermes.storage.sql import Database
 
+DATABASE_URL = os.environ.get("HERMES_TEST_DATABASE_URL")
+REDIS_URLS = os.environ.get("HERMES_TEST_REDIS_URL", "").split()
+PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
 
 def pytest_collection_finish() -> None:
     """Thousands of tests and all that they import stay: the collector need not look through them again and again."""
     gc.collect()
     gc.freeze()
-
-
-DATABASE_URL = os.environ.get("HERMES_TEST_DATABASE_URL")
-REDIS_URLS = os.environ.get("HERMES_TEST_REDIS_URL", "").split()
-PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
 
 @dataclass(frozen=True)
