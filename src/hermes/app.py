@@ -25,6 +25,7 @@ from hermes.connections.health_rows import HealthRows
 from hermes.connections.key_check import verify_key_check
 from hermes.connections.links import ConnectLinks
 from hermes.connections.names import key_name
+from hermes.connections.onboarding import Onboardings
 from hermes.connections.probing import Prober
 from hermes.connections.renewal import Renewals
 from hermes.connections.renewal_rows import RenewalRows
@@ -257,6 +258,7 @@ def build_house(
         plan_includes=lambda caller, platform: plan_of(caller.plan).includes(platform),
         notices=notices,
         revocation=Revocation(credentials, renewal_rows, vendor),
+        onboardings=Onboardings(database, credentials, prober),
     )
     renewals = Renewals(
         catalog,

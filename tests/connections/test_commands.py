@@ -139,6 +139,7 @@ def test_an_account_is_linked_listed_and_unlinked(cli: Cli, audit: Any) -> None:
         "revoked": None,
         "left": None,
         "default_account": None,
+        "steps": [],
     }
     assert "no linked account" in cli("connections", "cus_a").stdout
     assert [line[1] for line in audit.lines] == ["connection.connect", "connection.disconnect"]

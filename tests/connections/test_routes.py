@@ -70,6 +70,7 @@ async def test_linking_listing_and_unlinking(client: httpx.AsyncClient, redis: R
         "revoked": None,
         "left": None,
         "default_account": None,
+        "steps": [],
     }
     assert (await client.get("/api/connections")).json()["connections"] == {"whatsapp": False, "notes": False}
     assert await redis.get("creds:cus_a:whatsapp") is None

@@ -8,7 +8,9 @@ import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
+import httpx2
 import pytest
 from pydantic import SecretStr
 
@@ -47,6 +49,33 @@ async def connect(site: Any) -> tuple[str, Someone]:
 
 async def connect_email(site: Any) -> tuple[str, Someone]:
     return f"{site.origin}/connect/email", await site.someone()
+
+
+async def steps(site: Any) -> tuple[str, Someone]:
+    someone = await site.someone()
+    credentials = {
+        "phoneNumberId": "1065403510666",
+        "accessToken": "EAAsandbox-1065403510666-1022901281666-x",
+        "businessAccountId": "1022901281666",
+    }
+    if "whatsapp" not in await site.house.connections.accounts(someone.id):
+        await site.house.connections.connect(someone.caller, "whatsapp", credentials)
+    return f"{site.origin}/connect/whatsapp?connected=default", someone
+
+
+async def choose(site: Any) -> tuple[str, Someone]:
+    """A sign-in that reaches several accounts."""
+    someone = await site.someone()
+    query = await at_the_vendor(await site.house.sign_ins.begin(someone.caller, "facebook"), "manypages")
+    await site.house.sign_ins.finish(someone.caller, "facebook", query)
+    return f"{site.origin}/connect/facebook/choose", someone
+
+
+async def at_the_vendor(location: str, person: str) -> dict[str, str]:
+    """What the browser comes back with, once the person allowed it."""
+    async with httpx2.AsyncClient() as browser:
+        back = await browser.post(location, data={"person": person, "decision": "allow"})
+    return dict(parse_qsl(urlsplit(back.headers["location"]).query))
 
 
 async def overview(site: Any) -> tuple[str, Someone]:
@@ -89,6 +118,8 @@ PAGES = (
     second_factor,
     connect,
     connect_email,
+    steps,
+    choose,
     overview,
     stranger,
     nowhere,

@@ -144,6 +144,31 @@ async def test_a_platform_outside_the_plan_is_not_offered(site: Any, look: Any) 
     assert await page.get_by_label("Access token").count() == 0
 
 
+async def test_a_numbers_steps_are_shown_with_what_to_do_and_looked_at_again(site: Any, look: Any) -> None:
+    someone = await site.someone()
+    page = await look.page(someone)
+    await page.goto(f"{site.origin}/connect/whatsapp")
+    await page.get_by_label("Phone number ID").fill("106540353242922")
+    await page.get_by_label("Access token").fill("EAAsandbox-106540353242922-102290129340397-x")
+    await page.get_by_label("Business account ID").fill("102290129340397")
+    await submit(page)
+    webhook = page.get_by_role("listitem").filter(has_text="Messages and statuses arrive here")
+    await expect(webhook).to_contain_text("To do")
+    await expect(webhook).to_contain_text(f"the callback URL {site.origin}/webhook/whatsapp")
+    await expect(page.get_by_role("listitem").filter(has_text="templates")).to_contain_text("Done")
+    await page.goto(f"{site.origin}/connect")
+    await expect(page.get_by_role("listitem").filter(has_text="WhatsApp")).to_contain_text("1 to do")
+    await page.get_by_role("link", name="Replace WhatsApp").click()
+    await page.get_by_role("link", name="Its steps").click()
+    service = site.sandbox.services["whatsapp"]
+    service.webhook_fields, before = [], service.webhook_fields
+    try:
+        await page.get_by_role("button", name="Look again").click()
+        await expect(webhook).to_contain_text("The app has no webhook")
+    finally:
+        service.webhook_fields = before
+
+
 async def test_an_unknown_platform_is_not_found(site: Any, look: Any) -> None:
     page = await look.page(await site.someone())
     assert (await page.goto(f"{site.origin}/connect/myspace")).status == 404

@@ -1,4 +1,4 @@
-"""What an account lacks: permissions that tools need, the end of its sign-in, a setting of the server's."""
+"""What an account lacks: permissions that tools need, the end of its sign-in, a step at its vendor, a setting."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ def missing_of(platform: AnyPlatform, account: Connection, settings: Settings) -
     """What the account lacks, as the API shows it.
 
     Returns:
-        For each: `kind` (`reconnect`, `choice`, `scopes` or `setting`), `message` with the way out, and for `scopes`
-        the `scopes` of which any one is enough and the `tools` that cannot work without.
+        For each: `kind` (`reconnect`, `choice`, `step`, `scopes` or `setting`), `message` with the way out, and for
+        `scopes` the `scopes` of which any one is enough and the `tools` that cannot work without.
     """
     if account.status is Status.NEEDS_RECONNECT:
         return [_item("reconnect", f"{platform.title} no longer accepts the credential. Connect the account again.")]
     if account.status is Status.INCOMPLETE:
         return [_item("choice", account.last_error or "It is not linked to its end. Begin again.")]
+    steps = [_item("step", f"{step['title']}: {step['remedy']}") for step in account.to_do]
     connect = platform.sign_in(account.provider)
-    return [] if connect is None else [*_scopes(platform, connect, account), *_settings(connect, account, settings)]
+    if connect is None:
+        return steps
+    return [*steps, *_scopes(platform, connect, account), *_settings(connect, account, settings)]
 
 
 def needs_person(account: Connection, missing: list[dict[str, Any]]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -48,6 +49,7 @@ class ConnectionRow(Base):
         Index(None, "renew_at"),
         Index(None, "expires_at"),
         Index(None, "check_at"),
+        Index(None, "platform", "shared_id"),
     )
 
     id: Mapped[str] = mapped_column(id_string(), primary_key=True)
@@ -76,6 +78,10 @@ class ConnectionRow(Base):
     """When the customer was told that `expires_at` comes near."""
     check_at: Mapped[datetime | None]
     """When it is to be found out whether the credential still works; None: there is none."""
+    shared_id: Mapped[str | None]
+    """What other accounts may live by too at the vendor: a WhatsApp Business Account."""
+    steps: Mapped[list[Any] | None]
+    """How the steps of setting the account up at the vendor stand (`platforms.onboarding.Step`)."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
@@ -110,6 +116,7 @@ class Connection:
     """Whether it is used when a call names no account."""
     provider: str | None = None
     """Where the person signed in, if they did."""
+    steps: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
     def of(cls, row: Any) -> Connection:
@@ -128,7 +135,13 @@ class Connection:
             last_error=row.last_error,
             connected_at=row.created_at,
             provider=row.provider,
+            steps=tuple(row.steps or ()),
         )
+
+    @property
+    def to_do(self) -> tuple[Mapping[str, Any], ...]:
+        """The steps of setting it up at the vendor that somebody has to take."""
+        return tuple(step for step in self.steps if step["state"] == "missing")
 
     @property
     def usable(self) -> bool:
@@ -149,6 +162,7 @@ class Connection:
             "last_success_at": _iso(self.last_success_at),
             "last_error": self.last_error,
             "connected_at": _iso(self.connected_at),
+            "steps": list(self.steps),
         }
 
 
@@ -166,6 +180,7 @@ SHOWN = (
     ConnectionRow.last_error,
     ConnectionRow.created_at,
     ConnectionRow.provider,
+    ConnectionRow.steps,
 )
 """The columns of a `Connection`: a listing never even reads ciphertexts."""
 

@@ -13,6 +13,7 @@ from hermes.connections.store import CredentialStore
 from hermes.connections.vendor import VendorClient
 from hermes.crypto import Undecryptable
 from hermes.platforms.catalog import AnyPlatform
+from hermes.platforms.onboarding import Step
 
 log = structlog.get_logger(__name__)
 
@@ -26,12 +27,14 @@ class Unlinked:
         revoked: whether the vendor confirmed that the access has ended; None where there was none to take back.
         left: what the customer has to do at the vendor themselves, if anything.
         default_account: the label of the account that is used from now on when none is named; None when there is none.
+        steps: how each step of setting the account up was undone, where there were any.
     """
 
     account: str
     revoked: bool | None = None
     left: str | None = None
     default_account: str | None = None
+    steps: tuple[Step, ...] = ()
 
 
 class Revocation:

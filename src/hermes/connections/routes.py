@@ -32,6 +32,17 @@ AccountToCheck = Annotated[
 ]
 
 
+class StepDetail(BaseModel):
+    """One step of setting an account up at its vendor. `state`: done, missing (do what `remedy` says), unknown (it
+    could not be found out now) or kept (left as it is on purpose)."""
+
+    id: str
+    title: str
+    state: str
+    detail: str
+    remedy: str | None = None
+
+
 class Connected(BaseModel):
     """The account is linked. `account` is its label, `name` what the platform calls it."""
 
@@ -43,12 +54,22 @@ class Connected(BaseModel):
     display_name: str | None
     scopes: list[str]
     expires_at: datetime | None
+    steps: list[StepDetail] = []
+
+
+class SetUp(BaseModel):
+    """How the steps of setting the account up at its vendor stand."""
+
+    platform: str
+    account: str
+    steps: list[StepDetail]
 
 
 class Disconnected(BaseModel):
     """The account is no longer linked; its credential is forgotten. `revoked`: the vendor confirmed that the access has
     ended; null where there was none to take back. `left`: what is to be done at the vendor by hand, if anything.
-    `default_account`: which of the platform's other accounts is used from now on when none is named."""
+    `default_account`: which of the platform's other accounts is used from now on when none is named.
+    `steps`: how what was set up at the vendor was undone."""
 
     disconnected: bool = True
     platform: str
@@ -56,6 +77,7 @@ class Disconnected(BaseModel):
     revoked: bool | None = None
     left: str | None = None
     default_account: str | None = None
+    steps: list[StepDetail] = []
 
 
 class DefaultAccount(BaseModel):
@@ -76,8 +98,8 @@ class Checked(BaseModel):
 
 
 class Missing(BaseModel):
-    """Something that an account lacks. `kind`: reconnect, choice, scopes or setting. `scopes`: any one of them is
-    enough; `tools` cannot work without."""
+    """Something that an account lacks. `kind`: reconnect, choice, step, scopes or setting. `scopes`: any one of
+    them is enough; `tools` cannot work without."""
 
     kind: str
     message: str
@@ -103,6 +125,7 @@ class ConnectionDetail(BaseModel):
     connected_at: datetime | None
     missing: list[Missing]
     connect_url: str | None
+    steps: list[StepDetail] = []
 
 
 class ConnectionsOverview(BaseModel):
@@ -166,6 +189,20 @@ def build_router(
         """Try at the platform whether an account still works."""
         return Checked.model_validate(await checks.check(caller, platform, account))
 
+    @router.post("/api/connections/{platform}/steps")
+    async def check_steps(
+        platform: PlatformId, caller: Annotated[Caller, Depends(current_caller)], account: AccountLabel = None
+    ) -> SetUp:
+        """Look again at what an account needs to be set up at its vendor, and do what can be done."""
+        return await _check_steps(connections, caller, platform, account)
+
+    @router.post(f"{_ADMIN}/connections/{{platform}}/steps")
+    async def check_steps_for(
+        platform: PlatformId, caller: Annotated[Caller, Depends(acting_for)], account: AccountLabel = None
+    ) -> SetUp:
+        """Look again at what an account of a customer needs to be set up at its vendor."""
+        return await _check_steps(connections, caller, platform, account)
+
     @router.post(f"{_ADMIN}/connect/{{platform}}", openapi_extra=described)
     async def connect_for(
         platform: PlatformId, request: Request, caller: Annotated[Caller, Depends(acting_for)]
@@ -223,7 +260,13 @@ async def _disconnect(connections: Connections, caller: Caller, platform: str, a
         revoked=unlinked.revoked,
         left=unlinked.left,
         default_account=unlinked.default_account,
+        steps=[StepDetail(**step.as_dict()) for step in unlinked.steps],
     )
+
+
+async def _check_steps(connections: Connections, caller: Caller, platform: str, account: str | None) -> SetUp:
+    label, steps = await connections.check_steps(caller, platform, account)
+    return SetUp(platform=platform, account=label, steps=[StepDetail(**step.as_dict()) for step in steps])
 
 
 async def _json_object(request: Request) -> dict[str, Any]:

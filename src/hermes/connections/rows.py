@@ -100,6 +100,7 @@ def fill_in(row: ConnectionRow, sealed: str, account: Account, signed_in: Signed
     row.last_checked_at = row.last_success_at = now
     row.last_error = None
     row.check_at = now
+    row.shared_id, row.steps = account.shared_id, None
     row.provider = row.renew_at = row.end_told_at = None
     row.renew_failures = 0
     if signed_in is not None:
@@ -128,6 +129,7 @@ def empty(row: ConnectionRow) -> None:
     touch(row)
     row.status = Status.DISCONNECTED
     row.ciphertext = row.key_id = row.external_id = row.routing_id = row.display_name = row.last_error = None
+    row.shared_id = row.steps = None
     row.scopes = []
     row.expires_at = row.last_checked_at = row.last_success_at = None
     row.provider = row.renew_at = row.end_told_at = row.check_at = None

@@ -18,6 +18,7 @@ from hermes.connections.links import ConnectLinks
 from hermes.connections.missing import missing_of, needs_person
 from hermes.connections.models import Connection, Status
 from hermes.connections.names import LABEL, LABEL_RULE
+from hermes.connections.onboarding import Onboardings
 from hermes.connections.probing import Prober, read_credentials
 from hermes.connections.revocation import Revocation, Unlinked
 from hermes.connections.rows import SignedIn
@@ -28,6 +29,7 @@ from hermes.identity.caller import OPERATOR_ID, Caller
 from hermes.platforms.base import DEFAULT_ACCOUNT, Credentials, Env
 from hermes.platforms.catalog import AnyPlatform, Catalog
 from hermes.platforms.oauth import Choice, OAuthConnect, Tokens
+from hermes.platforms.onboarding import Step, StepState
 from hermes.settings import Settings
 from hermes.storage.notices import Notices
 
@@ -54,9 +56,11 @@ class Connections:
         plan_includes: Callable[[Caller, str], bool],
         notices: Notices | None = None,
         revocation: Revocation | None = None,
+        onboardings: Onboardings | None = None,
     ) -> None:
-        """Take what is needed; `plan_includes(caller, platform)` says whether the customer's plan has the platform, and
-        `notices` tell the customer's open streams when accounts come, go or stop working."""
+        """Take what is needed; `plan_includes(caller, platform)` says whether the customer's plan has the platform,
+        `notices` tell the customer's open streams when accounts come, go or stop working, and `revocation` and
+        `onboardings` act at the vendors."""
         self._catalog = catalog
         self._store = store
         self._prober = prober
@@ -67,6 +71,7 @@ class Connections:
         self._plan_includes = plan_includes
         self._notices = notices
         self._revocation = revocation
+        self._onboardings = onboardings
 
     async def connect(
         self, caller: Caller, platform: str, credentials: Mapping[str, Any], label: str = DEFAULT_ACCOUNT
@@ -184,7 +189,34 @@ class Connections:
         self._tell(caller.customer_id)
         await self._record(caller, CONNECT, platform.id, label, "success")
         log.info("account_connected", customer_id=caller.customer_id, platform=platform.id, account=label)
-        return connection
+        if self._onboardings is None:
+            return connection
+        steps = await self._onboardings.run(caller.customer_id, platform, label, credentials)
+        return replace(connection, steps=tuple(step.as_dict() for step in steps))
+
+    async def check_steps(self, caller: Caller, platform: str, label: str | None = None) -> tuple[str, Sequence[Step]]:
+        """Look again at what an account needs to be set up at its vendor, and take the steps that can be taken.
+
+        Args:
+            caller: whose account it is.
+            platform: the platform's id.
+            label: which account; needed only where there are several.
+
+        Returns:
+            The account's label, and its steps; none where the platform has none.
+
+        Raises:
+            NotFound: no such platform or account.
+            NotGranted: the key does not reach it, or the caller is the operator in single-user mode.
+            InvalidArguments: there are several accounts and none was named.
+            NeedsReconnect: the account has to be connected again first.
+        """
+        declared, chosen, _alone = await self._one_of(caller, platform, label)
+        if self._onboardings is None:
+            return chosen, ()
+        steps = await self._onboardings.again(caller.customer_id, declared, chosen)
+        self._tell(caller.customer_id)
+        return chosen, steps
 
     async def disconnect(self, caller: Caller, platform: str, label: str | None = None) -> Unlinked:
         """Unlink one account, forget its credential, and then take the access back at the vendor where that can be.
@@ -202,12 +234,11 @@ class Connections:
             NotGranted: the key does not reach it, or the caller is the operator in single-user mode.
             InvalidArguments: there are several accounts and none was named; the error lists them.
         """
-        declared = self._platform(platform)
-        self._refuse_single_user(caller, declared)
-        self._need_write(caller, declared)
-        linked = [item.label for item in await self._store.connections(caller.customer_id) if item.platform == platform]
-        chosen = _choose(declared, linked, label)
+        declared, chosen, alone = await self._one_of(caller, platform, label)
         where = (caller.customer_id, platform, chosen)
+        set_up = None
+        if self._onboardings is not None:
+            set_up = await self._onboardings.before_unlinking(caller.customer_id, declared, chosen)
         access = await self._revocation.before(*where) if self._revocation is not None else None
         if not await self._store.remove(*where):
             raise NotFound(f"The {declared.title} account {chosen!r} is not linked any more.", platform=platform)
@@ -217,8 +248,13 @@ class Connections:
         log.info("account_disconnected", customer_id=caller.customer_id, platform=platform, account=chosen)
         if self._revocation is None:
             return Unlinked(chosen, default_account=default)
-        unlinked = await self._revocation.after(declared, access, chosen, alone=len(linked) == 1)
-        return replace(unlinked, default_account=default)
+        unlinked = await self._revocation.after(declared, access, chosen, alone=alone)
+        unlinked = replace(unlinked, default_account=default)
+        if self._onboardings is None or set_up is None:
+            return unlinked
+        steps = await self._onboardings.undo(declared, set_up)
+        remedies = [step.remedy for step in steps if step.state is not StepState.DONE and step.remedy]
+        return replace(unlinked, steps=steps, left=" ".join(remedies) or unlinked.left)
 
     async def make_default(self, caller: Caller, platform: str, label: str) -> None:
         """Use this account from now on when a call names none. Effective everywhere within five seconds.
@@ -238,6 +274,14 @@ class Connections:
         await self._defaults.choose(caller.customer_id, platform, label)
         self._tell(caller.customer_id)
         await self._record(caller, SET_DEFAULT, platform, label, "success")
+
+    async def _one_of(self, caller: Caller, platform: str, label: str | None) -> tuple[AnyPlatform, str, bool]:
+        """The platform, the label of the caller's account there that is meant, and whether it is the only one."""
+        declared = self._platform(platform)
+        self._refuse_single_user(caller, declared)
+        self._need_write(caller, declared)
+        linked = [item.label for item in await self._store.connections(caller.customer_id) if item.platform == platform]
+        return declared, _choose(declared, linked, label), len(linked) == 1
 
     async def list(self, customer_id: str) -> Sequence[Connection]:
         """All linked accounts of a customer. One query."""

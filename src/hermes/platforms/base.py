@@ -27,6 +27,7 @@ from hermes.net.upstream import BoundUpstream
 from hermes.platforms.content import Content
 from hermes.platforms.context import ToolContext
 from hermes.platforms.documents import Documents
+from hermes.platforms.onboarding import Onboarding
 from hermes.platforms.ports import Ports
 from hermes.platforms.schema import Schema, input_schema, output_schema, without_member
 from hermes.settings import Settings
@@ -143,6 +144,7 @@ class Account:
         scopes: what the credential may do, if the vendor says so.
         expires_at: when the credential ends, if it does.
         routing_id: the id that inbound webhooks name (WhatsApp's phone number id). Only one customer can hold it.
+        shared_id: the vendor's id of what other accounts may live by too, where onboarding sets something up for it.
     """
 
     id: str
@@ -150,6 +152,7 @@ class Account:
     scopes: tuple[str, ...] = ()
     expires_at: datetime | None = None
     routing_id: str | None = None
+    shared_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +271,7 @@ class Platform(Generic[C, A]):
         base_url: str = "",
         limits: tuple[RateLimit, ...] = (),
         settings: tuple[Setting, ...] = (),
+        onboarding: Onboarding | None = None,
         accounts_from_environ: Callable[[Settings], Mapping[str, C]] | None = None,
         check_settings: Callable[[Settings], None] | None = None,
         open_world: bool = True,
@@ -285,6 +289,7 @@ class Platform(Generic[C, A]):
             base_url: the vendor's API (`<PLATFORM>_API_BASE_URL` overrides it); empty when there is none.
             limits: what the vendor allows per account.
             settings: further settings of this platform.
+            onboarding: what has to be set up at the vendor before an account can do everything.
             accounts_from_environ: label → credentials of single-user mode; default: the fields' `Env` marks, as one
                 account called `default`.
             check_settings: called at start; raises `SettingsError` when the platform cannot work with them.
@@ -300,6 +305,7 @@ class Platform(Generic[C, A]):
         self.base_url = base_url
         self.limits = limits
         self.settings = settings
+        self.onboarding = onboarding
         self.tools: dict[str, Tool] = {}
         self.probe_function: Probe | None = None
         self.documents: Documents | None = None

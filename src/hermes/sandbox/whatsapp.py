@@ -16,7 +16,6 @@ from typing import Any
 
 from hermes.sandbox.base import Action, ActionError, Field, Magic, Service, Stage, StandIn
 from hermes.sandbox.graph import (
-    APP_TOKEN,
     MESSAGES,
     NEWEST,
     TOKEN,
@@ -33,7 +32,6 @@ from hermes.sandbox.graph import (
     parameter_error,
     split_version,
     token_in,
-    token_state,
 )
 from hermes.sandbox.http import Answer, Incoming, Upload, derived_digits
 from hermes.sandbox.limits import RateLimiter
@@ -42,6 +40,7 @@ from hermes.sandbox.whatsapp_hooks import Hooks, Number, Sent, new_wamid, user_i
 from hermes.sandbox.whatsapp_inbound import INBOUND, inbound
 from hermes.sandbox.whatsapp_media import LARGEST, MediaStore
 from hermes.sandbox.whatsapp_messages import Checked, check_message, check_product, wa_id_of
+from hermes.sandbox.whatsapp_setup import APP_ID, app_webhooks, debug_token, phone_node
 from hermes.sandbox.whatsapp_templates import listed
 
 EMBEDDED = re.compile(r"^EAAsandbox-(\d{5,20})-(\d{5,20})-[A-Za-z0-9_-]*$")
@@ -54,7 +53,6 @@ PHONE_FIELDS = (
     "verified_name", "code_verification_status", "display_phone_number", "quality_rating", "platform_type",
     "throughput", "id",
 )  # fmt: skip
-SCOPES = ("whatsapp_business_management", "whatsapp_business_messaging")
 Edge = Callable[[GraphCall, Number, dict[str, Upload]], Awaitable[Any]]
 
 
@@ -78,6 +76,8 @@ class WhatsAppService(Service):
         self._received: dict[str, str] = {}
         self._last_inbound: dict[tuple[str, str], float] = {}
         self._media = MediaStore(stage.clock)
+        self.webhook_fields: list[str] = ["messages", "message_template_status_update"]
+        """What the app's webhook gets; empty: the app has none."""
         limited = stage.options.vendor_limits
         self._per_pair = RateLimiter(stage.clock, 1 / 6 if limited else None, burst=45)
         self._per_number = RateLimiter(stage.clock, 80.0 if limited else None, burst=80)
@@ -108,6 +108,12 @@ class WhatsAppService(Service):
                 ),
                 self._person_writes,
             ),
+            Action(
+                "webhook_fields",
+                "The app's webhook gets these fields",
+                (Field("fields", "Fields, with commas between; - for none", "messages"),),
+                self._set_webhook_fields,
+            ),
         )
 
     # what every stand-in has
@@ -124,7 +130,12 @@ class WhatsAppService(Service):
             version, parts = split_version(incoming.path)
             args, files = await arguments(incoming)
             if parts == ("debug_token",):
-                return graph_answer(self._debug(args, incoming), version, business)
+                known = debug_token(args, incoming, self._stage.clock.now(), lambda token: self._number(token).business)
+                return graph_answer(known, version, business)
+            if parts == (APP_ID, "subscriptions") and incoming.method == "GET":
+                secret, fields = self._stage.options.meta_app_secret, self.webhook_fields
+                known = app_webhooks(token_in(incoming), secret, self._webhook_url, fields)
+                return graph_answer(known, version, business)
             token = check_token(token_in(incoming), about=parts)
             business = self._number(token).business
             check_proof(args, token, self._stage.options.meta_app_secret)
@@ -154,6 +165,7 @@ class WhatsAppService(Service):
         self._hooks.reset()
         for state in (self._numbers, self._received, self._last_inbound):
             state.clear()
+        self.webhook_fields = ["messages", "message_template_status_update"]
         self._media.clear()
         self._per_pair.clear()
         self._per_number.clear()
@@ -212,60 +224,15 @@ class WhatsAppService(Service):
         return choose_fields(self._phone(number), fields, PHONE_FIELDS, PHONE_NODE)
 
     def _phone(self, number: Number) -> dict[str, Any]:
-        shown = number.display
-        return {
-            "id": number.phone_number_id,
-            "display_phone_number": f"+{shown[0]} {shown[1:4]}-{shown[4:7]}-{shown[7:]}",
-            "verified_name": "Sandbox business",
-            "code_verification_status": "VERIFIED",
-            "quality_rating": "GREEN",
-            "platform_type": "CLOUD_API",
-            "throughput": {"level": "STANDARD"},
-            "name_status": "APPROVED",
-            "status": "CONNECTED",
-            "is_official_business_account": False,
-            "messaging_limit_tier": "TIER_1K",
-            "account_mode": "SANDBOX",
-            "health_status": {
-                "can_send_message": "AVAILABLE",
-                "entities": [
-                    {"entity_type": "PHONE_NUMBER", "id": number.phone_number_id, "can_send_message": "AVAILABLE"},
-                    {"entity_type": "WABA", "id": number.business, "can_send_message": "AVAILABLE"},
-                ],
-            },
-            "webhook_configuration": {"application": self._stage.options.webhook_urls.get("whatsapp", "")},
-        }
+        return phone_node(number, self._webhook_url)
 
-    def _debug(self, args: Mapping[str, Any], incoming: Incoming) -> dict[str, Any]:
-        asking = str(args.get("access_token") or incoming.bearer or "")
-        if not APP_TOKEN.match(asking):
-            check_token(asking or None, about=())
-        token = args.get("input_token")
-        if not token:
-            raise parameter_error("The parameter input_token is required.")
-        wrong = token_state(str(token))
-        if wrong is not None and wrong.code == 190:
-            error = {"code": 190, "message": wrong.message}
-            if wrong.subcode is not None:
-                error["subcode"] = wrong.subcode
-            return {"data": {"error": error, "is_valid": False, "scopes": []}}
-        number = self._number(str(token))
-        withheld = {"nomanagement": SCOPES[0], "nomessaging": SCOPES[1]}
-        scopes = [scope for scope in SCOPES if not any(w in str(token) and scope == s for w, s in withheld.items())]
-        return {
-            "data": {
-                "app_id": "1029384756",
-                "type": "SYSTEM_USER",
-                "application": "hermes sandbox",
-                "data_access_expires_at": 0,
-                "expires_at": 0,
-                "issued_at": int(self._stage.clock.now()) - 86_400,
-                "is_valid": True,
-                "scopes": scopes,
-                "granular_scopes": [{"scope": scope, "target_ids": [number.business]} for scope in scopes],
-                "user_id": derived_digits(str(token), "user"),
-            }
-        }
+    @property
+    def _webhook_url(self) -> str:
+        return self._stage.options.webhook_urls.get("whatsapp", "")
+
+    async def _set_webhook_fields(self, given: Mapping[str, str]) -> dict[str, Any]:
+        self.webhook_fields = [name for name in re.split(r"[ ,]+", given["fields"]) if name.strip("-")]
+        return {"fields": self.webhook_fields}
 
     # messages
 
@@ -341,7 +308,7 @@ class WhatsAppService(Service):
                 "delivery_status": event.status.upper(),
                 "webhook_update_state": event.told,
                 "timestamp": event.timestamp,
-                "application": {"id": "1029384756"},
+                "application": {"id": APP_ID},
                 "webhook_uri": url,
                 **({"error_description": event.error} if event.error else {}),
             }
@@ -378,7 +345,7 @@ class WhatsAppService(Service):
         if not subscription.active:
             return {"data": []}
         app = {
-            "id": "1029384756",
+            "id": APP_ID,
             "name": "hermes sandbox",
             "link": "https://www.facebook.com/games/?app_id=1029384756",
         }
@@ -441,6 +408,8 @@ stand_in = StandIn(
         Magic("token containing broken", "500, code 2"),
         Magic("token containing nomessaging", "sending: 403, code 10"),
         Magic("token containing nomanagement", "templates, subscriptions: 403, code 200"),
+        Magic("phone number id ending in 0666", "quality red, name declined, sending limited"),
+        Magic("business account id ending in 0666", "no approved template"),
         Magic("to 15550<six-digit code>", "fails with that code as Meta does: at once, or later as a failed status"),
         Magic("to 15551<six-digit code>", "fails with that code at once"),
         Magic(

@@ -24,6 +24,8 @@ LONGEST_BODY = 1024
 MEDIA_HEADERS = frozenset({"IMAGE", "VIDEO", "DOCUMENT", "LOCATION"})
 UNSENDABLE_TEXT = re.compile(r"[\n\r\t]| {5,}")
 VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+POOR = "0666"
+"""How the ids of numbers and business accounts end with which little is right."""
 Template = dict[str, Any]
 
 
@@ -93,6 +95,7 @@ def listed(business: str, args: Mapping[str, Any]) -> list[Template]:
     found = [
         template | {"id": derived_digits(business, f"{template['name']}/{template['language']}", 16)}
         for template in TEMPLATES
+        if not (business.endswith(POOR) and template["status"] == "APPROVED")
     ]
     for name, allowed in (("status", STATUSES), ("category", CATEGORIES), ("quality_score", SCORES)):
         wanted = _wanted(args.get(name), name, allowed)

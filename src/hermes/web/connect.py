@@ -19,6 +19,7 @@ from hermes.errors import (
     Conflict,
     HermesError,
     InvalidArguments,
+    NeedsReconnect,
     NotFound,
     PlatformRejected,
     PlatformUnavailable,
@@ -70,6 +71,7 @@ class ConnectPages:
             Route("/connect", self._overview, methods=["GET"]),
             Route("/connect/{platform}", self._show, methods=["GET"]),
             Route("/connect/{platform}", self._take, methods=["POST"]),
+            Route("/connect/{platform}/steps", self._look_again, methods=["POST"]),
         ]
 
     async def _overview(self, request: Request) -> Response:
@@ -118,8 +120,20 @@ class ConnectPages:
             return await self._form(
                 visitor, visitor.person, platform, form, self._problems(platform, error), error.status
             )
-        done = urlencode({"connected": connection.label})
-        return RedirectResponse(f"/connect/{platform.id}?{done}", 303)
+        return _to_done(platform, connection.label)
+
+    async def _look_again(self, request: Request) -> Response:
+        platform = self._platform(request)
+        visitor = await self._base.visitors.of(request)
+        if visitor.person is None:
+            return to_login(request)
+        form = await self._base.forms.read(request, visitor, _purpose(platform))
+        label = form.get("account") or DEFAULT_ACCOUNT
+        try:
+            await self._connections.check_steps(visitor.person.caller, platform.id, label)
+        except NeedsReconnect:
+            return RedirectResponse(f"/connect/{platform.id}", 303)
+        return _to_done(platform, label)
 
     async def _form(
         self,
@@ -151,7 +165,12 @@ class ConnectPages:
         if not linked:
             return RedirectResponse(f"/connect/{platform.id}", 303)
         return self._base.pages.render(
-            visitor, "connect_done.html.jinja", platform=platform, account=linked[0], here="/connect"
+            visitor,
+            "connect_done.html.jinja",
+            platform=platform,
+            account=linked[0],
+            purpose=_purpose(platform),
+            here="/connect",
         )
 
     async def _accounts(self, person: Person, platform: AnyPlatform) -> list[Connection]:
@@ -165,6 +184,10 @@ class ConnectPages:
         if platform is None:
             raise NotFound(f"There is no such platform; there are {', '.join(self._catalog.platforms)}.")
         return platform
+
+
+def _to_done(platform: AnyPlatform, label: str) -> Response:
+    return RedirectResponse(f"/connect/{platform.id}?{urlencode({'connected': label})}", 303)
 
 
 def _purpose(platform: AnyPlatform) -> str:

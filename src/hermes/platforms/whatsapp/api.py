@@ -5,7 +5,8 @@ Source: https://developers.facebook.com/docs/whatsapp/cloud-api.
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -35,3 +36,15 @@ class WhatsAppApi(GraphApi):
         super().__init__(context, credentials.access_token, version=GRAPH_VERSION, errors=ERRORS)
         self.phone_number_id = credentials.phone_number_id
         self.business_account_id = credentials.business_account_id
+
+    async def about_token(self) -> Mapping[str, Any]:
+        """What Meta knows of the token: its app, scopes and end. Meta takes it in the query only.
+
+        Raises:
+            HermesError: as `get`, or the token is not one that works.
+        """
+        answer, response = await self.get("debug_token", input_token=self._token.get_secret_value())
+        data = answer.get("data")
+        if not isinstance(data, dict) or data.get("is_valid") is not True:
+            raise self.context.http.unclear(response)
+        return data

@@ -27,6 +27,7 @@ from hermes.platforms.whatsapp.models import (
     TemplateParameter,
     Templates,
 )
+from hermes.platforms.whatsapp.onboarding import ONBOARDING
 from hermes.platforms.whatsapp.uploads import with_upload
 
 whatsapp = Platform(
@@ -40,12 +41,12 @@ whatsapp = Platform(
             "whatsapp_business_messaging and whatsapp_business_management.",
             "In WhatsApp Manager, under API setup, copy the phone number id (not the number) and the WhatsApp "
             "Business account id.",
-            "Subscribe the app to the account's webhooks, so that messages and statuses arrive.",
         ),
     ),
     open=WhatsAppApi,
     base_url="https://graph.facebook.com",
     settings=(GRAPH_VERSION,),
+    onboarding=ONBOARDING,
     # Up to 1,000 after an upgrade by Meta, and its refusal is cheap and clear.
     limits=(
         RateLimit(
@@ -83,7 +84,12 @@ async def probe(api: WhatsAppApi) -> Account:
             f"businessAccountId {problem}.", fields=[{"field": "businessAccountId", "problem": problem}]
         )
     name = next((value for key in ("verified_name", "display_phone_number") if (value := number.get(key))), None)
-    return Account(id=api.phone_number_id, name=str(name) if name else None, routing_id=api.phone_number_id)
+    return Account(
+        id=api.phone_number_id,
+        name=str(name) if name else None,
+        routing_id=api.phone_number_id,
+        shared_id=api.business_account_id,
+    )
 
 
 async def _belongs(api: WhatsAppApi) -> bool:
