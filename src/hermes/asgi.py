@@ -45,6 +45,7 @@ from hermes.transports.sse_mailbox import Mailbox
 from hermes.web.approvals import ApprovalPages
 from hermes.web.base import WebBase, build_base
 from hermes.web.connect import ConnectPages
+from hermes.web.connections import ConnectionPages
 from hermes.web.consent import ConsentPages
 from hermes.web.error_pages import ErrorPages
 from hermes.web.link_door import LinkDoor
@@ -179,11 +180,13 @@ def _page_routes(house: House, web: WebBase) -> list[Route]:
     catalog, connections = house.catalog, house.connections
     door = LinkDoor(web, house.connect_links, connections)
     connect = ConnectPages(web, catalog, connections, door, house.sign_ins)
+    listed = ConnectionPages(web, catalog, connections, house.connection_checks)
     vendors = VendorSignInPages(web, catalog, door, house.sign_ins)
     consent = ConsentPages(web, catalog, connections, house.oauth.authorizations)
     people = people_routes(web, house.people, house.oauth.assistants, house.settings)
     approvals = ApprovalPages(web, catalog, house.approvals, house.rules, connections)
-    return [*people, *connect.routes(), *vendors.routes(), *consent.routes(), *approvals.routes()]
+    pages = (listed, connect, vendors, consent, approvals)
+    return [*people, *(route for each in pages for route in each.routes())]
 
 
 def _describe(app: FastAPI) -> dict[str, Any]:

@@ -22,6 +22,7 @@ NODE = Path(__file__).parents[2] / ".tools/node/node_modules"
 AXE = NODE / "axe-core/axe.min.js"
 LIGHTHOUSE = NODE / "lighthouse/cli/index.js"
 SERIOUS = ("serious", "critical")
+OTHER = "220201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
 WIDTHS = {"phone": PHONE, "desk": DESK}
 
 Opening = Callable[[Any], Awaitable[tuple[str, Someone | None]]]
@@ -79,7 +80,15 @@ async def at_the_vendor(location: str, person: str) -> dict[str, str]:
 
 
 async def overview(site: Any) -> tuple[str, Someone]:
-    return f"{site.origin}/connect", (await connect(site))[1]
+    someone = (await connect(site))[1]
+    connections = site.house.connections
+    await connections.connect(someone.caller, "telegram", {"bot_token": OTHER}, "work")
+    await connections.mark_needs_reconnect(someone.id, "telegram", "work", "Telegram no longer takes this token.")
+    return f"{site.origin}/connect?done=default", someone
+
+
+async def connect_x(site: Any) -> tuple[str, Someone]:
+    return f"{site.origin}/connect/twitter?account=work", await site.someone()
 
 
 async def stranger(site: Any) -> tuple[str, Someone]:
@@ -120,6 +129,7 @@ PAGES = (
     connect_email,
     steps,
     choose,
+    connect_x,
     overview,
     stranger,
     nowhere,

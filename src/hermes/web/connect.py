@@ -1,9 +1,8 @@
-"""The pages on which a person links their accounts: an overview, and a form for each platform."""
+"""The pages on which a person links their accounts: a form for each platform."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlencode
 
@@ -13,6 +12,7 @@ from starlette.routing import Route
 
 from hermes.billing.plans import plan_of
 from hermes.connections.models import Connection
+from hermes.connections.names import LABEL
 from hermes.connections.service import Connections
 from hermes.connections.sign_in import SignIns
 from hermes.errors import (
@@ -36,18 +36,8 @@ from hermes.web.visitors import Person, Visitor
 _SHOWN_WITH_THE_FORM: Final = (InvalidArguments, PlatformRejected, PlatformUnavailable, RateLimited, Conflict)
 
 
-@dataclass(frozen=True, slots=True)
-class PlatformState:
-    """A platform as the overview shows it."""
-
-    id: str
-    title: str
-    in_plan: bool
-    accounts: Sequence[Connection]
-
-
 class ConnectPages:
-    """`/connect` and `/connect/{platform}`."""
+    """`/connect/{platform}`."""
 
     def __init__(
         self,
@@ -68,28 +58,10 @@ class ConnectPages:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/connect", self._overview, methods=["GET"]),
             Route("/connect/{platform}", self._show, methods=["GET"]),
             Route("/connect/{platform}", self._take, methods=["POST"]),
             Route("/connect/{platform}/steps", self._look_again, methods=["POST"]),
         ]
-
-    async def _overview(self, request: Request) -> Response:
-        visitor = await self._base.visitors.of(request)
-        if visitor.person is None:
-            return to_login(request)
-        linked = await self._connections.list(visitor.person.customer_id)
-        plan = plan_of(visitor.person.caller.plan)
-        platforms = [
-            PlatformState(
-                platform.id,
-                platform.title,
-                plan.includes(platform.id),
-                [item for item in linked if item.platform == platform.id],
-            )
-            for platform in self._catalog
-        ]
-        return self._base.pages.render(visitor, "connect_overview.html.jinja", platforms=platforms, here="/connect")
 
     async def _show(self, request: Request) -> Response:
         platform = self._platform(request)
@@ -99,7 +71,7 @@ class ConnectPages:
         link = await self._door.open(request, visitor, visitor.person, platform)
         if isinstance(link, Response):
             return link
-        label = link.label if link is not None else None
+        label = _label(request.query_params.get("account")) or (link.label if link is not None else None)
         done = request.query_params.get("connected")
         if done is not None:
             return await self._done(visitor, visitor.person, platform, done)
@@ -192,3 +164,8 @@ def _to_done(platform: AnyPlatform, label: str) -> Response:
 
 def _purpose(platform: AnyPlatform) -> str:
     return f"connect:{platform.id}"
+
+
+def _label(given: str | None) -> str | None:
+    """A label that an address gives; what cannot be one is not shown to anybody."""
+    return given if given is not None and LABEL.fullmatch(given) else None
