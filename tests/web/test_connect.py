@@ -157,8 +157,8 @@ async def test_a_numbers_steps_are_shown_with_what_to_do_and_looked_at_again(sit
     await expect(webhook).to_contain_text(f"the callback URL {site.origin}/webhook/whatsapp")
     await expect(page.get_by_role("listitem").filter(has_text="templates")).to_contain_text("Done")
     await page.goto(f"{site.origin}/connect")
-    await expect(page.get_by_role("listitem").filter(has_text="WhatsApp")).to_contain_text("1 to do")
-    await page.get_by_role("link", name="Replace WhatsApp").click()
+    await expect(page.locator(".connection", has_text="WhatsApp")).to_contain_text("1 to do")
+    await page.get_by_role("link", name="Reconnect the WhatsApp account default").click()
     await page.get_by_role("link", name="Its steps").click()
     service = site.sandbox.services["whatsapp"]
     service.webhook_fields, before = [], service.webhook_fields
