@@ -73,6 +73,7 @@ from hermes.identity.people import register_tasks as register_people_tasks
 from hermes.identity.service import ApiKeys, Customers
 from hermes.identity.sessions import Sessions
 from hermes.identity.versions import Versions
+from hermes.keys.service import Keys, open_keys
 from hermes.media import tasks as media_tasks
 from hermes.media.limits import limit_of
 from hermes.media.places import FolderPlace, Place
@@ -106,6 +107,7 @@ class House:
     stores: Stores
     catalog: Catalog
     keyring: Keyring = field(repr=False)
+    keys: Keys
     customers: Customers
     api_keys: ApiKeys
     callers: Callers
@@ -180,8 +182,9 @@ async def open_house(settings: Settings, *, holder: Holder, sandbox: str | None 
         if origin is not None:
             settings = on_sandbox(settings, origin, catalog)
         settings = ensure_secrets(_with_vaults(settings), stores.data_folder)
-        house = build_house(settings, stores, catalog)
+        house = build_house(settings, stores, catalog, keys=await open_keys(stores.database, settings))
         await verify_key_check(stores.database, house.keyring)
+        await stack.enter_async_context(house.keys.following())
         if stores.embedded is not None:
             # Nobody else can be running a call in this folder, so whatever is pending was left by a dead process.
             await house.admissions.sweep(everything=True)
@@ -199,6 +202,7 @@ def build_house(
     upstream: Upstream | None = None,
     documents: GuardedClient | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    keys: Keys | None = None,
 ) -> House:
     """Wire every service. Nothing is connected or started here.
 
@@ -207,11 +211,13 @@ def build_house(
         documents: the client for what OAuth clients publish about themselves, if it is to find and believe other hosts
             than the public internet's. For tests.
         now: the time by which accounts are renewed. For tests.
+        keys: the keys, opened; without them, those that the settings hold themselves.
     """
     database, redis = stores.database, stores.redis
     for platform in catalog:
         platform.check_settings(settings)
-    keyring = Keyring.from_settings(settings)
+    keys = keys or Keys(database, settings, None, Keyring.from_settings(settings))
+    keyring = keys.keyring
     metrics = Metrics(catalog.tools)
     queue = JobQueue(redis, stores.redis_url)
     upstream = upstream or Upstream()
@@ -333,6 +339,7 @@ def build_house(
         stores=stores,
         catalog=catalog,
         keyring=keyring,
+        keys=keys,
         customers=Customers(database, versions, actions),
         api_keys=ApiKeys(database, versions, actions, catalog.platforms),
         callers=callers,

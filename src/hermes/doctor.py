@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -16,10 +16,12 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from hermes.app import House, open_house
-from hermes.connections import rotation
 from hermes.errors import HermesError
+from hermes.keys.seals import Progress, Report
+from hermes.keys.service import provider_of
 from hermes.media.places import PlaceUnavailable
 from hermes.platforms.catalog import AnyPlatform
+from hermes.rekeying import check_all
 from hermes.settings import Settings, SettingsError
 from hermes.storage.data_folder import DataFolderError
 from hermes.storage.redis import EvictingRedisError
@@ -27,17 +29,19 @@ from hermes.storage.revisions import MigrationError
 
 _CLOCK_SECONDS = 2.0
 _REACH_SECONDS = 5.0
+_MOST_NAMED = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding. `state`: `ok`, `warning`, `failed`."""
+    """One finding. `state`: `ok`, `warning`, `failed`. `details`: figures and ids, for scripts."""
 
     name: str
     state: Literal["ok", "warning", "failed"]
     message: str
+    details: Mapping[str, Any] = field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, str]:
+    def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
@@ -60,14 +64,13 @@ async def examine(read: Callable[[], Settings], tell: Callable[[str], object]) -
             return [Check("settings and stores", "failed", f"a store does not answer ({type(error).__name__})")]
         checks.append(Check("settings", "ok", f"public URL {settings.public_url}"))
         checks.append(Check("schema", "ok", f"{house.stores.database.dialect}, newest"))
-        for name, check in (
-            ("clocks", _clocks),
-            ("credentials", _credentials),
-            ("connections", _connections),
-            ("media", _media),
-        ):
-            tell(name)
-            checks.append(await check(house))
+        tell("clocks")
+        checks.append(await _clocks(house))
+        checks += await _seals(house, tell)
+        tell("connections")
+        checks.append(await _connections(house))
+        tell("media")
+        checks.append(await _media(house))
         tell("platforms")
         checks += await asyncio.gather(*(_reachable(platform, house.settings) for platform in house.catalog))
     return checks
@@ -86,18 +89,36 @@ async def _clocks(house: House) -> Check:
     return Check("clocks", "ok", f"{apart * 1000:.0f} ms apart")
 
 
-async def _credentials(house: House) -> Check:
-    """Every stored credential must open with the keys that are set."""
-    report = await rotation.check(house.stores.database, house.stores.redis, house.keyring)
-    if report.unreadable:
-        named = ", ".join(f"{item.customer_id} {item.platform} {item.account}" for item in report.unreadable[:5])
-        return Check(
-            "credentials",
-            "failed",
-            f"{len(report.unreadable)} of {report.total} do not open ({named}…); put the key they were sealed with "
-            "into CREDENTIAL_ENCRYPTION_KEYS_OLD, or have the customers reconnect",
-        )
-    return Check("credentials", "ok", f"all {report.total} open")
+async def _seals(house: House, tell: Callable[[str], object]) -> list[Check]:
+    """Everything that is kept sealed must open with the keys at hand: every value is opened."""
+
+    def telling(what: str) -> Progress:
+        return lambda done, total: tell(f"{what} {done}/{total}")
+
+    reports = await check_all(house.stores.database, house.stores.redis, house.keyring, telling)
+    return [_keys(house, reports), *map(_opened, reports)]
+
+
+def _keys(house: House, reports: list[Report]) -> Check:
+    used = {key_id: sum(report.keys.get(key_id, 0) for report in reports) for key_id in house.keyring.key_ids}
+    named = ", ".join(f"{provider_of(key_id)} {key_id}: {count}" for key_id, count in used.items())
+    keys = [{"id": key_id, "provider": provider_of(key_id), "values": count} for key_id, count in used.items()]
+    return Check("keys", "ok", f"{named}; {house.keyring.current_id} seals", {"keys": keys})
+
+
+def _opened(report: Report) -> Check:
+    details = {"total": report.total, "by_key": report.keys}
+    if not report.unreadable:
+        return Check(report.what, "ok", f"all {report.total} open", details)
+    ids = [item.id for item in report.unreadable]
+    shown = ", ".join(ids[:_MOST_NAMED]) + (" …" if len(ids) > _MOST_NAMED else "")
+    reasons = [{"id": item.id, "reason": item.reason} for item in report.unreadable]
+    return Check(
+        report.what,
+        "failed",
+        f"{len(ids)} of {report.total} do not open ({shown}); {report.remedy}",
+        {**details, "unreadable": reasons},
+    )
 
 
 async def _connections(house: House) -> Check:

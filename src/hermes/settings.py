@@ -19,6 +19,7 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 Signup = Literal["closed", "invite", "open"]
 SmtpSecurity = Literal["starttls", "tls", "none"]
+KeyProvider = Literal["local", "aws-kms"]
 LogFormat = Literal["console", "json"]
 
 
@@ -38,6 +39,8 @@ class Settings(BaseModel, frozen=True):
     mcp_api_key: SecretStr | None = Field(None, examples=["a long random string"])
     credential_encryption_key: SecretStr | None = Field(None, examples=["the output of `hermes keys generate`"])
     credential_encryption_keys_old: SecretStr | None = Field(None, examples=["key1,key2"])
+    encryption_key_provider: KeyProvider = Field("local", examples=["aws-kms"])
+    aws_kms_key_id: tuple[str, ...] = Field((), examples=["alias/hermes"])
     jwt_secret: SecretStr | None = Field(None, examples=["the output of `hermes keys generate`"])
     cookie_domain: str | None = Field(None, examples=["example.com"])
     mcp_legacy_sessions: bool = Field(False, examples=["true"])
@@ -136,7 +139,16 @@ class Settings(BaseModel, frozen=True):
             raise ValueError(f"must have at least {_JWT_SECRET_BYTES} characters")
         return value
 
-    @field_validator("allowed_hosts", "allowed_origins", "trusted_proxies", mode="before")
+    @model_validator(mode="after")
+    def _key_provider_is_whole(self) -> Settings:
+        if self.encryption_key_provider == "aws-kms" and not self.aws_kms_key_id:
+            raise SettingsError(
+                "AWS_KMS_KEY_ID: is missing, and ENCRYPTION_KEY_PROVIDER=aws-kms needs it "
+                "(example: AWS_KMS_KEY_ID=alias/hermes)"
+            )
+        return self
+
+    @field_validator("aws_kms_key_id", "allowed_hosts", "allowed_origins", "trusted_proxies", mode="before")
     @classmethod
     def _comma_separated(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

@@ -28,6 +28,7 @@ from hermes.identity.caller import Caller
 from hermes.identity.changes import CustomerChanges
 from hermes.identity.service import new_customer
 from hermes.identity.versions import Versions
+from hermes.keys.service import Keys
 from hermes.net.upstream import Upstream
 from hermes.platforms.catalog import Catalog
 from hermes.platforms.ports import Ports
@@ -75,6 +76,7 @@ def cli(
         house = SimpleNamespace(
             stores=SimpleNamespace(database=opened, redis=client),
             keyring=current["keyring"],
+            keys=Keys(opened, toy_settings, None, current["keyring"]),
             customers=SimpleNamespace(find=find),
             callers=SimpleNamespace(operator=None, act_for=act_for),
             connections=Connections(
@@ -191,7 +193,9 @@ def test_keys_are_generated(cli: Cli) -> None:
 def test_keys_are_rotated_and_checked(cli: Cli, keyring: Keyring, next_keyring: Keyring) -> None:
     cli("connect", "cus_a", "whatsapp", "--credentials-stdin", stdin=PHONE)
     before = json.loads(cli("keys", "check", "--json").stdout)
-    assert before["keys"] == [{"id": keyring.current_id, "current": True, "credentials": 1}]
+    assert before["keys"] == [
+        {"id": keyring.current_id, "provider": "local", "current": True, "credentials": 1, "others": 0}
+    ]
     dry = json.loads(cli("keys", "rotate", "--dry-run", "--json", rotated=True).stdout)
     assert (dry["dry_run"], dry["total"], dry["done"], dry["key_id"]) == (True, 1, 1, next_keyring.current_id)
     rotated = cli("keys", "rotate", rotated=True)

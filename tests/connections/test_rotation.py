@@ -17,6 +17,7 @@ from hermes.connections.names import key_name
 from hermes.connections.store import CredentialStore
 from hermes.crypto import Keyring, key_id_of
 from hermes.platforms.base import Account
+from hermes.rekeying import move_all
 from hermes.storage.redis import Redis
 from hermes.storage.sql import Database
 
@@ -64,7 +65,9 @@ async def test_everything_is_under_the_new_key_afterwards(
     await store.put("cus_dead", "telegram", "default", b"dead", BOT)
     await store.mark_needs_reconnect("cus_dead", "telegram", "default", "revoked")
     told: list[tuple[int, int]] = []
-    report = await rotation.rotate(database, redis, next_keyring, lambda done, total: told.append((done, total)))
+    [report, *_] = await move_all(
+        database, redis, next_keyring, lambda what: lambda *far: told.append(far) if what == rotation.WHAT else None
+    )
     assert (report.total, report.done, report.complete) == (121, 121, True)
     assert told[-1] == (121, 121)
     new_only = Keyring(NEXT_KEY)
@@ -220,7 +223,7 @@ async def test_the_former_key_may_not_go_before_the_rotation_is_done(
     await verify_key_check(database, next_keyring)
     with pytest.raises(WrongKeyError):
         await verify_key_check(database, Keyring(NEXT_KEY))
-    await rotation.rotate(database, redis, next_keyring)
+    await move_all(database, redis, next_keyring, lambda _what: lambda _done, _total: None)
     await verify_key_check(database, Keyring(NEXT_KEY))
     with pytest.raises(WrongKeyError):
         await verify_key_check(database, keyring)

@@ -42,7 +42,7 @@ async def test_an_account_is_linked_in_either_spelling(
     assert connection.display_name == "+111"
     assert connection.scopes == ("send",)
     assert await redis.get("wa_phone_id:111") == "cus_a"
-    plaintext = store.open("creds:cus_a:whatsapp", await redis.get("creds:cus_a:whatsapp"))
+    plaintext = await store.open("creds:cus_a:whatsapp", await redis.get("creds:cus_a:whatsapp"))
     assert plaintext == b'{"access_token":"EAAsecret-token","phone_number_id":"111"}'
     assert audit.lines == [("cus_a", "connection.connect", "whatsapp", "default", "success")]
 

@@ -50,7 +50,7 @@ async def test_a_credential_lies_sealed_in_both_stores(
     assert sealed is not None
     assert sealed == row.ciphertext
     assert b"secret".hex() not in sealed
-    assert store.open(NAME, sealed) == b"secret"
+    assert await store.open(NAME, sealed) == b"secret"
     assert await redis.ttl(NAME) == -1
     assert (connection.status, connection.display_name) == (Status.CONNECTED, "A bot")
 
@@ -58,8 +58,8 @@ async def test_a_credential_lies_sealed_in_both_stores(
 async def test_further_accounts_lie_beside_the_default_one(store: CredentialStore, redis: Redis) -> None:
     await store.put("cus_a", "telegram", "default", b"one", BOT)
     await store.put("cus_a", "telegram", "work", b"two", BOT)
-    assert store.open(f"{NAME}:work", str(await served(redis, f"{NAME}:work"))) == b"two"
-    assert store.open(NAME, str(await served(redis))) == b"one"
+    assert await store.open(f"{NAME}:work", str(await served(redis, f"{NAME}:work"))) == b"two"
+    assert await store.open(NAME, str(await served(redis))) == b"one"
     assert await store.labels("cus_a") == {"telegram": ["default", "work"]}
 
 
@@ -69,9 +69,9 @@ async def test_a_lost_redis_disconnects_nobody(store: CredentialStore, redis: Re
     await redis.flushdb()
     sealed = await store.load(*ACCOUNT)
     assert sealed is not None
-    assert store.open(NAME, sealed) == b"secret"
+    assert await store.open(NAME, sealed) == b"secret"
     assert await served(redis) == sealed
-    assert store.open("creds:cus_b:telegram:work", str(await store.load("cus_b", "telegram", "work"))) == b"other"
+    assert await store.open("creds:cus_b:telegram:work", str(await store.load("cus_b", "telegram", "work"))) == b"other"
     assert await store.load("cus_b", "telegram", "default") is None
 
 
@@ -134,8 +134,8 @@ async def test_a_fill_that_is_overtaken_by_a_new_credential_gives_the_new_one(
     await at_the_gate.wait()
     await store.put(*ACCOUNT, b"new", BOT)
     let_in.set()
-    assert store.open(NAME, str(await filling)) == b"new"
-    assert store.open(NAME, str(await served(redis))) == b"new"
+    assert await store.open(NAME, str(await filling)) == b"new"
+    assert await store.open(NAME, str(await served(redis))) == b"new"
 
 
 async def test_an_older_writer_loses_in_both_stores(
@@ -159,7 +159,7 @@ async def test_an_older_writer_loses_in_both_stores(
     await older
     row = await row_of(database, "cus_a")
     assert row.version == 2
-    assert store.open(NAME, row.ciphertext) == b"newer"
+    assert await store.open(NAME, row.ciphertext) == b"newer"
     assert await served(redis) == row.ciphertext
 
 
@@ -179,8 +179,8 @@ async def test_a_writer_that_dies_after_its_commit_leaves_no_outdated_copy_behin
     await slow_store.put(*ACCOUNT, b"new", BOT)
     assert 0 < await redis.ttl(NAME) <= 15
     await redis.delete(NAME)
-    assert store.open(NAME, str(await store.load(*ACCOUNT))) == b"new"
-    assert store.open(NAME, str(await served(redis))) == b"new"
+    assert await store.open(NAME, str(await store.load(*ACCOUNT))) == b"new"
+    assert await store.open(NAME, str(await served(redis))) == b"new"
 
 
 async def test_without_redis_nothing_is_changed(
@@ -197,7 +197,7 @@ async def test_without_redis_nothing_is_changed(
             await change
     assert (await row_of(database, "cus_a")).version == 1
     await redis.flushdb()
-    assert store.open(NAME, str(await slow_store.load(*ACCOUNT))) == b"old"
+    assert await store.open(NAME, str(await slow_store.load(*ACCOUNT))) == b"old"
 
 
 async def test_a_dead_credential_is_not_served_until_it_is_linked_again(store: CredentialStore, redis: Redis) -> None:
@@ -210,7 +210,7 @@ async def test_a_dead_credential_is_not_served_until_it_is_linked_again(store: C
     assert (connection.status, connection.last_error) == (Status.NEEDS_RECONNECT, "revoked [31m by its owner")
     assert await store.labels("cus_a") == {"telegram": ["default"]}
     await store.put(*ACCOUNT, b"new", BOT)
-    assert store.open(NAME, str(await served(redis))) == b"new"
+    assert await store.open(NAME, str(await served(redis))) == b"new"
     assert (await store.connections("cus_a"))[0].last_error is None
 
 
@@ -247,7 +247,7 @@ async def test_a_ciphertext_moved_to_another_account_does_not_open(
     sealed = await store.load(customer, platform, label)
     assert sealed == stolen
     with pytest.raises(Undecryptable):
-        store.open(key_name(customer, platform, label), str(sealed))
+        await store.open(key_name(customer, platform, label), str(sealed))
 
 
 parts = st.from_regex(r"[A-Za-z0-9_.@-]{1,12}", fullmatch=True)
@@ -294,7 +294,7 @@ async def test_accounts_of_many_customers_stay_apart(store: CredentialStore, red
     await redis.flushdb()
     for account in everyone:
         sealed = await store.load(*account)
-        assert store.open(key_name(*account), str(sealed)) == repr(account).encode()
+        assert await store.open(key_name(*account), str(sealed)) == repr(account).encode()
     assert {item.customer_id for item in await store.connections("cus_3")} == {"cus_3"}
 
 
@@ -331,4 +331,4 @@ async def test_a_refused_claim_changes_nothing(store: CredentialStore, database:
     assert own.value.label == "default"
     row = await row_of(database, "cus_b", "whatsapp")
     assert (row.routing_id, row.version) == ("222", 1)
-    assert store.open("creds:cus_b:whatsapp", row.ciphertext) == b"b"
+    assert await store.open("creds:cus_b:whatsapp", row.ciphertext) == b"b"

@@ -44,10 +44,11 @@ from hermes.storage.redis import connect_redis
 from hermes.storage.schema import load_models
 
 ELSEWHERE = (
-    "hermes.gateway.long_rows.", "hermes.gateway.long_asks.", "hermes.platforms.email.", "hermes.media.sealed.",
+    "hermes.gateway.long_rows.", "hermes.gateway.long_asks.", "hermes.gateway.seals.",
+    "hermes.platforms.email.", "hermes.media.sealed.",
     "hermes.oauth.", "hermes.web.", "hermes.events.", "hermes.storage.notices.", "hermes.transports.subscriptions.",
     *(f"hermes.identity.{room}." for room in (
-        "account", "browsers", "changes", "factor_rotation", "mailed_tokens", "oidc", "provider_accounts",
+        "account", "browsers", "changes", "mailed_tokens", "oidc", "provider_accounts",
         "second_factor", "sessions", "sign_in", "throttle",
     )),
     *(f"hermes.connections.{room}." for room in (
@@ -68,7 +69,7 @@ UNNOTICED: dict[str, str] = {
     "hermes.audit.trail.Trail.export": "only the operator's command line exports (tests/commands)",
     "hermes.connections.models.Connection.__init__": "the member is not shown, and nothing is looked up by it",
     "hermes.connections.revocation.Revocation.before": "only what a vendor gave is given back (tests/connections)",
-    "hermes.connections.rotation.Unreadable.__init__": "a line of the operator's report on keys",
+    "hermes.connections.rotation.UnreadableCredential.__init__": "a line of the operator's report on keys",
     "hermes.connections.service.Connections._tell": "only who subscribed is told (tests/transports)",
     "hermes.connections.store.CredentialStore.renew": "only what a vendor lets run out is renewed (tests/connections)",
     "hermes.connections.store.CredentialStore.put_incomplete": "only signing in at a vendor waits (tests/connections)",

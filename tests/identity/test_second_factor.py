@@ -10,8 +10,8 @@ from pyotp.totp import TOTP
 
 from hermes.crypto import Keyring
 from hermes.errors import Conflict, InvalidArguments
-from hermes.identity.factor_rotation import reseal_second_factors
-from hermes.identity.second_factor import SecondFactors
+from hermes.identity.second_factor import SEAL, SecondFactors
+from hermes.keys.seals import move_seal
 
 pytestmark = pytest.mark.storage
 
@@ -97,10 +97,10 @@ async def test_the_key_is_rotated_and_what_does_not_open_is_named(
     eve = str((await identity.customers.create("eve@example.com")).row.id)
     await add(identity, SecondFactors(identity.database, Keyring(b"x" * 32), now=identity.clock), eve)
     both = Keyring(NEW, [OLD])
-    assert (await reseal_second_factors(identity.database, both, dry_run=True)).done == 1
-    report = await reseal_second_factors(identity.database, both)
-    assert (report.done, report.unreadable) == (1, [eve])
-    assert (await reseal_second_factors(identity.database, both)).done == 0
+    assert (await move_seal(identity.database, both, SEAL, dry_run=True)).done == 1
+    report = await move_seal(identity.database, both, SEAL)
+    assert (report.done, [item.id for item in report.unreadable], report.remaining) == (1, [eve], 0)
+    assert (await move_seal(identity.database, both, SEAL)).done == 0
     identity.clock.now += 60
     only_new = SecondFactors(identity.database, Keyring(NEW), now=identity.clock)
     assert await only_new.check(ada, totp.at(int(identity.clock.now)))

@@ -53,7 +53,7 @@ class PendingChoices:
         if sealed is None:
             return None
         try:
-            return _PENDING.validate_json(self._keyring.open(str(sealed), name))
+            return _PENDING.validate_json(await self._keyring.open_stored(str(sealed), name))
         except Undecryptable as error:
             log.error("choices_do_not_open", key=name, reason=error.reason)
             return None

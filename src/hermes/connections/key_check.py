@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import func, select, update
 
 from hermes.connections.models import ConnectionRow, KeyCheck
-from hermes.crypto import Keyring, Undecryptable, key_id_of
+from hermes.crypto import WRAPPED_KIND, Keyring, Undecryptable, key_id_of
 from hermes.settings import SettingsError
 from hermes.storage.sql import Database, insert_once
 
@@ -29,22 +28,27 @@ async def verify_key_check(database: Database, keyring: Keyring) -> None:
     """
     sealed = await _check_value(database)
     missing = await _missing_keys(database, keyring)
+    for key_id in missing:
+        if keyring.learn is not None:
+            await keyring.learn(key_id)
+    missing = [key_id for key_id in missing if key_id not in keyring.key_ids]
     if sealed is None and not missing:
         sealed = await _make_check_value(database, keyring)
-    if sealed is not None and not _opens(keyring, sealed):
+    if sealed is not None and not await _opens(keyring, sealed):
         missing = sorted({*missing, key_id_of(sealed) or "(unreadable)"})
     if missing:
         raise WrongKeyError(
             f"CREDENTIAL_ENCRYPTION_KEY does not fit: stored credentials need the key with id {', '.join(missing)}, "
             f"and the keys given have the ids {', '.join(keyring.key_ids)}. Put the right key back (a former one into "
-            "CREDENTIAL_ENCRYPTION_KEYS_OLD); nothing was changed."
+            f"CREDENTIAL_ENCRYPTION_KEYS_OLD; an id that begins with {WRAPPED_KIND} is a data key: put back the table "
+            "data_keys as it was, and name its KMS key in AWS_KMS_KEY_ID); nothing was changed."
         )
 
 
 async def reseal_key_check(database: Database, keyring: Keyring) -> None:
     """Seal the check value with the current key, so that the old one can go once everything else is re-encrypted."""
     sealed = await _check_value(database)
-    if sealed is None or key_id_of(sealed) == keyring.current_id or not _opens(keyring, sealed):
+    if sealed is None or key_id_of(sealed) == keyring.current_id or not await _opens(keyring, sealed):
         return
     async with database.session() as session:
         await session.execute(
@@ -65,7 +69,7 @@ async def sealed_by(database: Database) -> dict[str, int]:
         return {str(key_id): count for key_id, count in (await session.execute(query)).all()}
 
 
-async def _missing_keys(database: Database, keyring: Keyring) -> Sequence[str]:
+async def _missing_keys(database: Database, keyring: Keyring) -> list[str]:
     return sorted(set(await sealed_by(database)) - set(keyring.key_ids))
 
 
@@ -81,8 +85,8 @@ async def _make_check_value(database: Database, keyring: Keyring) -> str | None:
     return await _check_value(database)
 
 
-def _opens(keyring: Keyring, sealed: str) -> bool:
+async def _opens(keyring: Keyring, sealed: str) -> bool:
     try:
-        return keyring.open(sealed, _NAME) == _PLAINTEXT
+        return await keyring.open_stored(sealed, _NAME) == _PLAINTEXT
     except Undecryptable:
         return False

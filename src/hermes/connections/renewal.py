@@ -105,7 +105,7 @@ class Renewals:
                 "sent. Try again shortly.",
                 retry_after=error.retry_after,
             )
-        if self._still_works(customer_id, platform, label, sealed):
+        if await self._still_works(customer_id, platform, label, sealed):
             return sealed
         unavailable.nothing_sent = True
         raise unavailable
@@ -118,7 +118,7 @@ class Renewals:
             PlatformUnavailable: new tokens cannot be had now; the account stays as it is.
         """
         account = await self._rows.read(customer_id, platform, label)
-        if account is None or self._connect(account).renewable(self._open(account)) is None:
+        if account is None or self._connect(account).renewable(await self._open(account)) is None:
             return None
         return await self._renewed(customer_id, platform, label, sealed, refused=True)
 
@@ -175,7 +175,7 @@ class Renewals:
             return await self._renew(account, sealed, refused=refused)
 
     async def _renew(self, account: Renewable, sealed: str | None, *, refused: bool) -> str | None:
-        connect, credentials = self._connect(account), self._open(account)
+        connect, credentials = self._connect(account), await self._open(account)
         shown = connect.renewable(credentials)
         if shown is None:
             return None
@@ -233,15 +233,15 @@ class Renewals:
             raise PlatformUnavailable(f"This server no longer knows how to sign in with {account.provider}.")
         return connect
 
-    def _open(self, account: Renewable) -> dict[str, Any]:
+    async def _open(self, account: Renewable) -> dict[str, Any]:
         name = key_name(account.customer_id, account.platform, account.label)
         try:
-            return dict(orjson.loads(self._store.open(name, account.sealed)))
+            return dict(orjson.loads(await self._store.open(name, account.sealed)))
         except Undecryptable as error:
             log.error("credential_does_not_open", key=name, reason=error.reason)
             raise PlatformUnavailable("The stored credential cannot be opened by this server.") from None
 
-    def _still_works(self, customer_id: str, platform: str, label: str, sealed: str) -> bool:
-        stored = orjson.loads(self._store.open(key_name(customer_id, platform, label), sealed))
+    async def _still_works(self, customer_id: str, platform: str, label: str, sealed: str) -> bool:
+        stored = orjson.loads(await self._store.open(key_name(customer_id, platform, label), sealed))
         ends = stored.get("expires_at")
         return ends is None or datetime.fromisoformat(ends) > self._now()

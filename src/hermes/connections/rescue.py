@@ -91,7 +91,7 @@ class Rescue:
         if sealed is None:
             return None
         try:
-            kept = orjson.loads(self._keyring.open(str(sealed), name))
+            kept = orjson.loads(await self._keyring.open_stored(str(sealed), name))
         except Undecryptable as error:
             log.error("rescued_tokens_do_not_open", key=name, reason=error.reason)
             return None

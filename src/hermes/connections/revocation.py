@@ -70,7 +70,7 @@ class Revocation:
             )
         name = key_name(account.customer_id, account.platform, account.label)
         try:
-            credentials = orjson.loads(self._store.open(name, account.sealed))
+            credentials = orjson.loads(await self._store.open(name, account.sealed))
         except Undecryptable as error:
             log.error("credential_does_not_open", key=name, reason=error.reason)
             credentials = {}

@@ -241,7 +241,7 @@ class SignIns:
         if sealed is None:
             return None
         try:
-            return _UnderWay(*orjson.loads(self._keyring.open(str(sealed), name)))
+            return _UnderWay(*orjson.loads(await self._keyring.open_stored(str(sealed), name)))
         except Undecryptable as error:
             log.error("sign_in_does_not_open", reason=error.reason)
             return None

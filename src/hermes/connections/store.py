@@ -133,7 +133,7 @@ class CredentialStore:
             row = await rows.locked(session, customer_id, platform, label)
             if row is None or row.ciphertext is None:
                 return None
-            renewed = change(self._keyring.open(row.ciphertext, name))
+            renewed = change(await self._keyring.open_stored(row.ciphertext, name))
             if renewed is None:
                 return None
             sealed = self._keyring.seal(renewed.plaintext, name)
@@ -212,13 +212,13 @@ class CredentialStore:
             row = await self._sealed(customer_id, platform, label)
         return None if row is None else str(row.ciphertext)
 
-    def open(self, name: str, sealed: str) -> bytes:
+    async def open(self, name: str, sealed: str) -> bytes:
         """Decrypt what lies under `name` (from `key_name`): the JSON of the platform's credentials.
 
         Raises:
             Undecryptable: it does not open; `reason` is for the log.
         """
-        return self._keyring.open(sealed, name)
+        return await self._keyring.open_stored(sealed, name)
 
     async def connections(self, customer_id: str) -> list[Connection]:
         """All linked accounts of a customer, by platform and label. One query."""

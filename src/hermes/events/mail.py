@@ -21,6 +21,7 @@ from hermes.errors import Conflict
 from hermes.events.letters import Letter, compose
 from hermes.events.models import MailRow, MailState
 from hermes.events.post import Post, Undeliverable
+from hermes.keys.seals import Seal
 from hermes.storage.sql import Database, rows_matched
 
 SEND_JOB: Final = "mail.send"
@@ -115,7 +116,7 @@ class Mail:
         if row is None or self._post is None:
             return
         try:
-            letter = Letter.from_json(self._keyring.open(row.sealed, _name(mail_id)))
+            letter = Letter.from_json(await self._keyring.open_stored(row.sealed, _name(mail_id)))
             message = compose(letter, sender=self._post.sender, mail_id=mail_id, written_at=row.created_at)
             await self._post.send(mail_id, message)
         except (Undeliverable, Undecryptable) as error:
@@ -173,3 +174,12 @@ class Mail:
 
 def _name(mail_id: str) -> str:
     return f"outbox_mails:{mail_id}"
+
+
+SEAL: Final = Seal(
+    "waiting mails",
+    MailRow.id,
+    MailRow.sealed,
+    lambda row: _name(row.id),
+    "they are given up when their time comes; whoever waits for one asks for it again",
+)

@@ -38,7 +38,7 @@ class CredentialStore(Protocol):
         Raises `NeedsReconnect` when it is known not to work any more."""
         ...
 
-    def open(self, name: str, sealed: str) -> bytes:
+    async def open(self, name: str, sealed: str) -> bytes:
         """Decrypt; raises `Undecryptable`."""
         ...
 
@@ -230,10 +230,10 @@ class Accounts:
         if caller.single_user:
             credentials = self._environ[tool.platform][label]
         else:
-            credentials = self._unseal(caller, platform, label, sealed)
+            credentials = await self._unseal(caller, platform, label, sealed)
             if self._renewals is not None and self._renewals.is_late(platform.id, credentials):
                 sealed = await self._renewed(caller, platform, label, sealed, deadline)
-                credentials = self._unseal(caller, platform, label, sealed)
+                credentials = await self._unseal(caller, platform, label, sealed)
         http = self._upstream.bind(platform.title, tool.effect is not Effect.READ, deadline)
         context = ApiContext(
             customer_id=caller.customer_id,
@@ -289,10 +289,10 @@ class Accounts:
                 nothing_sent=True,
             ) from None
 
-    def _unseal(self, caller: Caller, platform: AnyPlatform, label: str, sealed: str) -> Credentials:
+    async def _unseal(self, caller: Caller, platform: AnyPlatform, label: str, sealed: str) -> Credentials:
         name = self._key_name(caller.customer_id, platform.id, label)
         try:
-            credentials: Credentials = platform.credentials.model_validate_json(self._store.open(name, sealed))
+            credentials: Credentials = platform.credentials.model_validate_json(await self._store.open(name, sealed))
         except (Undecryptable, ValueError) as error:
             reason = error.reason if isinstance(error, Undecryptable) else "its content does not fit the platform"
             log.error("credential_does_not_open", key=name, reason=reason)

@@ -30,6 +30,7 @@ from hermes.gateway.fence import fence_text
 from hermes.gateway.models import ApprovalRow
 from hermes.gateway.outcomes import Result, open_result, outcome_of, seal_result
 from hermes.gateway.results import CallOptions, CallResult, Permit
+from hermes.gateway.seals import approval_name
 from hermes.identity.actions import ActionAudit, audit_action
 from hermes.identity.caller import Caller
 from hermes.identity.ids import new_id
@@ -306,7 +307,7 @@ class Approvals:
             "account": wanted.asked,
             "idempotency_key": wanted.options.idempotency_key,
         }
-        name = _sealed_name(caller.customer_id, approval_id, "arguments")
+        name = approval_name(caller.customer_id, approval_id, "arguments")
         made = await self.rows.insert(
             caller.customer_id,
             approval_id,
@@ -378,10 +379,5 @@ class Approvals:
         await audit_action(self._audit, row.customer_id, by, action, row.account, outcome, **details)
 
 
-def _name(row: ApprovalRow, what: str) -> str:
-    return _sealed_name(row.customer_id, row.id, what)
-
-
-def _sealed_name(customer_id: str, approval_id: str, what: str) -> str:
-    """Under which a part of an approval is sealed."""
-    return f"approval:{customer_id}:{approval_id}:{what}"
+def _name(row: ApprovalRow, part: str) -> str:
+    return approval_name(row.customer_id, row.id, part)

@@ -16,6 +16,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from hermes.crypto import Keyring, Undecryptable
 from hermes.errors import HermesError, Internal, OutcomeUnknown, PlatformUnavailable, RateLimited
 from hermes.gateway.long_rows import BEGUN, DONE, Claim, ClaimLost, LongCallRows, Step
+from hermes.gateway.seals import step_name
 from hermes.platforms.ports import PublishState
 
 _TRIES: Final = 4
@@ -123,7 +124,7 @@ class SqlJournal:
             ) from None
 
     def _name(self, step: str) -> str:
-        return f"step:{self._claim.customer_id}:{self._claim.call_id}:{step}"
+        return step_name(self._claim.customer_id, self._claim.call_id, step)
 
 
 async def _again(work: Callable[[], Awaitable[Any]]) -> Any:

@@ -13,9 +13,9 @@ from hermes.crypto import Keyring, Undecryptable
 from hermes.errors import Internal
 from hermes.gateway.asking import Asking, read_answer, written
 from hermes.gateway.long_rows import ANSWERED, ASKED, Claim, LongCallRows
+from hermes.gateway.seals import ASK_PREFIX, ask_name
 from hermes.platforms.asks import Asked, AskKind, declaring
 
-_PREFIX: Final = "ask:"
 _REQUEST: Final[TypeAdapter[InputRequest]] = TypeAdapter(InputRequest)
 
 
@@ -28,7 +28,7 @@ class LongAsks:
 
     def sealed(self, claim: Claim, answers: Mapping[str, Any]) -> dict[str, str]:
         """Answers that a call begins with, by step, as they are kept."""
-        return {_PREFIX + key: self._seal(claim, key, answer) for key, answer in answers.items()}
+        return {ASK_PREFIX + key: self._seal(claim, key, answer) for key, answer in answers.items()}
 
     async def asking(self, claim: Claim, kinds: Iterable[AskKind]) -> Asking:
         """What a run can ask, and the answers there are.
@@ -78,18 +78,14 @@ class LongAsks:
         return True
 
     def _seal(self, claim: Claim, key: str, value: Any) -> str:
-        return self._keyring.seal(orjson.dumps(value), _name(claim, key))
+        return self._keyring.seal(orjson.dumps(value), ask_name(claim.customer_id, claim.call_id, key))
 
     def _opened(self, claim: Claim, kept: Mapping[str, str]) -> dict[str, Any]:
         opened = {}
         for name, sealed in kept.items():
-            key = name.removeprefix(_PREFIX)
+            key = name.removeprefix(ASK_PREFIX)
             try:
-                opened[key] = orjson.loads(self._keyring.open(sealed, _name(claim, key)))
+                opened[key] = orjson.loads(self._keyring.open(sealed, ask_name(claim.customer_id, claim.call_id, key)))
             except Undecryptable as error:
                 raise Internal("What the call asked can no longer be read.", detail=error.reason) from None
         return opened
-
-
-def _name(claim: Claim, key: str) -> str:
-    return f"ask:{claim.customer_id}:{claim.call_id}:{key}"

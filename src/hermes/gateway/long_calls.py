@@ -45,6 +45,7 @@ from hermes.gateway.outcomes import (
 )
 from hermes.gateway.refusals import unexpected
 from hermes.gateway.results import CallOptions, CallResult, LogReport, LongCall, ProgressReport
+from hermes.gateway.seals import part_name
 from hermes.identity.caller import Caller, Grants, Via
 from hermes.identity.callers import Callers
 from hermes.platforms.asks import Asked
@@ -172,7 +173,7 @@ class LongCalls:
             account=label,
             caller=_as_json(caller, options, asking),
             record=orjson.loads(call.to_json()),
-            sealed_arguments=self._keyring.seal(plain, _name(claim, "arguments")),
+            sealed_arguments=self._keyring.seal(plain, part_name(claim.customer_id, claim.call_id, "arguments")),
         )
         journal = SqlJournal(self._rows, self._keyring, claim)
         run = Run(
@@ -393,7 +394,7 @@ class LongCalls:
         if isinstance(result, HermesError):
             result.data.setdefault("call_id", call.id)
         outcome = outcome_of(result)
-        sealed = seal_result(self._keyring, _name(claim, "result"), result)
+        sealed = seal_result(self._keyring, part_name(claim.customer_id, claim.call_id, "result"), result)
         try:
             await self._rows.finish(claim, outcome, sealed, publish_state_after(outcome, said))
             await self._settle(claim, call, result, transport)
@@ -431,7 +432,9 @@ class LongCalls:
                 raise Internal(f"The call was begun {_MOST_ATTEMPTS} times and never came to its end.")
             caller = await self._callers.refresh(_caller(row))
             try:
-                plain = self._keyring.open(row.sealed_arguments, _name(claim, "arguments"))
+                plain = await self._keyring.open_stored(
+                    row.sealed_arguments, part_name(claim.customer_id, claim.call_id, "arguments")
+                )
                 arguments = tool.arguments_model.model_validate_json(plain, strict=True)
             except (Undecryptable, ValidationError):
                 raise Internal("What the call was to do can no longer be read.") from None
@@ -446,7 +449,7 @@ class LongCalls:
             ) from None
 
     def _result(self, row: LongCallRow) -> Result:
-        name = _name(Claim(row.customer_id, row.id, ""), "result")
+        name = part_name(row.customer_id, row.id, "result")
         return open_result(self._keyring, name, cast(Outcome, row.outcome), row.sealed_outcome or "")
 
     def _shown(self, row: LongCallRow, asking: Mapping[str, Any]) -> LongCall:
@@ -466,11 +469,6 @@ class LongCalls:
             blocks=self._catalog.tools[row.tool].shows_blocks,
             asking=asking,
         )
-
-
-def _name(claim: Claim, what: str) -> str:
-    """Under which a part of a call is sealed."""
-    return f"call:{claim.customer_id}:{claim.call_id}:{what}"
 
 
 def _as_json(caller: Caller, options: CallOptions, asking: Asking) -> dict[str, Any]:

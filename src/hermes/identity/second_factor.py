@@ -20,6 +20,7 @@ from hermes.crypto import Keyring
 from hermes.errors import Conflict, InvalidArguments
 from hermes.identity.api_key import digest_of
 from hermes.identity.models import RecoveryCode, SecondFactor
+from hermes.keys.seals import Seal
 from hermes.storage.sql import Database, rows_matched
 
 ISSUER: Final = "SquareMCP"
@@ -95,7 +96,7 @@ class SecondFactors:
             row = await session.get(SecondFactor, customer_id)
         if row is None or row.confirmed_at is not None:
             return None
-        return _enrolment(self._secret(row), email)
+        return _enrolment(await self._secret(row), email)
 
     async def confirm(self, customer_id: str, session: AsyncSession, code: str) -> list[str]:
         """Ask for the app's codes from now on, within a transaction.
@@ -144,7 +145,7 @@ class SecondFactors:
         return row if row is not None and row.confirmed_at is not None else None
 
     async def _take_code(self, customer_id: str, session: AsyncSession, row: SecondFactor, code: str) -> bool:
-        totp, given = TOTP(self._secret(row), interval=_STEP), "".join(code.split()).encode("utf-8", "replace")
+        totp, given = TOTP(await self._secret(row), interval=_STEP), "".join(code.split()).encode("utf-8", "replace")
         now = int(self._now())
         for offset in _NEAR:
             if hmac.compare_digest(totp.at(now, counter_offset=offset).encode(), given):
@@ -161,8 +162,8 @@ class SecondFactors:
         )
         return await rows_matched(session, update(RecoveryCode).where(*unused).values(used_at=self._moment())) == 1
 
-    def _secret(self, row: SecondFactor) -> str:
-        return self._keyring.open(row.sealed_secret, factor_name(row.customer_id)).decode()
+    async def _secret(self, row: SecondFactor) -> str:
+        return (await self._keyring.open_stored(row.sealed_secret, factor_name(row.customer_id))).decode()
 
     def _moment(self) -> datetime:
         return datetime.fromtimestamp(self._now(), UTC)
@@ -171,6 +172,15 @@ class SecondFactors:
 def factor_name(customer_id: str) -> str:
     """The name under which a customer's secret is sealed."""
     return f"second_factors:{customer_id}"
+
+
+SEAL: Final = Seal(
+    "second factors",
+    SecondFactor.customer_id,
+    SecondFactor.sealed_secret,
+    lambda row: factor_name(row.customer_id),
+    "those customers sign in with a recovery code and set up their authenticator app again",
+)
 
 
 def _enrolment(secret: str, email: str) -> Enrolment:

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from hermes.crypto import Keyring, Undecryptable
 from hermes.errors import Internal, NotFound, PayloadTooLarge, RateLimited, Unfetchable
 from hermes.identity.ids import new_id
+from hermes.keys.seals import Seal
 from hermes.media.content import Found, examine
 from hermes.media.models import MediaRow
 from hermes.media.names import clean_filename
@@ -223,7 +224,7 @@ class MediaStore:
         """
         row = await self._row(customer_id, handle, name)
         try:
-            key = self._keyring.open(row.sealed_key, _key_name(customer_id, row.id))
+            key = await self._keyring.open_stored(row.sealed_key, _key_name(customer_id, row.id))
         except Undecryptable as error:
             log.error("media_key_does_not_open", media_id=row.id, reason=error.reason)
             raise Internal("The stored file cannot be read any more; upload it again.", nothing_sent=True) from None
@@ -391,6 +392,16 @@ def _place_of(folder: str, file_id: str) -> str:
 
 def _key_name(customer_id: str, media_id: str) -> str:
     return f"media:{customer_id}:{media_id}"
+
+
+SEAL: Final = Seal(
+    "keys of kept files",
+    MediaRow.id,
+    MediaRow.sealed_key,
+    lambda row: _key_name(row.customer_id, row.id),
+    "those files cannot be read; their customers upload them again",
+    reads=(MediaRow.customer_id,),
+)
 
 
 def _refuse_longer(size: int, max_bytes: int | None) -> None:

@@ -188,7 +188,7 @@ class OAuthTokens:
         if row.sealed_successor is None or row.used_at < now - GRACE:
             return None
         try:
-            return self._keyring.open(row.sealed_successor, _sealed_name(name)).decode()
+            return (await self._keyring.open_stored(row.sealed_successor, _sealed_name(name))).decode()
         except Undecryptable:  # its key was taken away just now, which is nobody's theft
             raise _unknown("refresh token") from None
 

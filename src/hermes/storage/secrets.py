@@ -27,13 +27,16 @@ def ensure_secrets(settings: Settings, data_folder: DataFolder | None) -> Settin
     every replica must have the same.
 
     Returns:
-        The settings with `mcp_api_key`, `credential_encryption_key` and `jwt_secret` set.
+        The settings with `mcp_api_key`, `credential_encryption_key` and `jwt_secret` set. With servers of its own, a
+        hermes whose keys a KMS wraps may do without `credential_encryption_key`.
 
     Raises:
         SettingsError: one is missing and may not be made; the message names it and shows an example.
         DataFolderError: `secrets.env` is there but lacks one.
     """
     missing = [name for name in _NEEDED if getattr(settings, name) is None]
+    if settings.encryption_key_provider != "local" and not settings.embedded:
+        missing = [name for name in missing if name != "credential_encryption_key"]
     if not missing:
         return settings
     if not settings.embedded or data_folder is None:
