@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from sqlalchemy import select
 
+from hermes.connections import rows
 from hermes.connections.models import ConnectionRow
 from hermes.connections.names import key_name
 from hermes.connections.renewal import Renewals
@@ -114,14 +115,29 @@ class Bench:
         self, platform: str, customer_id: str = "cus_a", person: str = "alex", number: int = 0, **more: Any
     ) -> str:
         """Link a person's account as if they had signed in; returns the row's id."""
+        plaintext, signed_in = self._signed_in(platform, person, number, **more)
+        store = CredentialStore(self.database, self.redis, self.keyring)
+        await store.put(customer_id, platform, "default", plaintext, Account(id=person), signed_in)
+        return (await self.row(customer_id, platform)).id
+
+    async def link_many(self, platform: str, people: Mapping[str, str]) -> None:
+        """Link one account for each customer's person, all at once; Redis is filled by whoever needs one."""
+        async with self.database.session() as session:
+            for customer_id, person in people.items():
+                plaintext, signed_in = self._signed_in(platform, person)
+                row = await rows.locked_or_new(session, customer_id, platform, "default")
+                sealed = self.keyring.seal(plaintext, key_name(customer_id, platform, "default"))
+                rows.fill_in(row, sealed, Account(id=person), signed_in)
+
+    def _signed_in(self, platform: str, person: str, number: int = 0, **more: Any) -> tuple[bytes, SignedIn]:
+        """A credential as signing in gives it, and what the row says of it."""
         connect, desk = self.connect(platform, number), self.desk(platform, number)
         tokens = connect.read_tokens(desk.sign_in(person), self.now())
         fields = {**connect.renewed(more, tokens), **more}
         plaintext = self.catalog.platforms[platform].credentials.model_validate(fields).to_json()
-        signed_in = SignedIn(connect.provider, connect.renew_at(fields, self.now()), connect.ends_at(fields, tokens))
-        store = CredentialStore(self.database, self.redis, self.keyring)
-        await store.put(customer_id, platform, "default", plaintext, Account(id=person), signed_in)
-        return (await self.row(customer_id, platform)).id
+        return plaintext, SignedIn(
+            connect.provider, connect.renew_at(fields, self.now()), connect.ends_at(fields, tokens)
+        )
 
     async def row(self, customer_id: str, platform: str) -> Any:
         query = select(ConnectionRow).where(

@@ -173,7 +173,7 @@ class Health:
         """What is so, and of the account with which credential."""
         where = (account.customer_id, account.platform, account.label)
         try:
-            if self._renewals.is_late(platform.id, self._open(platform, account)):
+            if self._renewals.is_late(platform.id, await self._open(platform, account)):
                 account = replace(account, sealed=await self._renewals.fresh(*where, account.sealed))
             refused = await self._refused(platform, account)
             renewed = await self._renewals.after_refusal(*where, account.sealed) if refused is not None else None
@@ -194,7 +194,7 @@ class Health:
         probe = platform.probe_function
         if probe is None:
             return None
-        credentials = self._open(platform, account)
+        credentials = await self._open(platform, account)
         try:
             await self._prober.ask(
                 account.customer_id, platform, account.label, lambda context: probe(platform.open(context, credentials))
@@ -203,10 +203,12 @@ class Health:
             return refused
         return None
 
-    def _open(self, platform: AnyPlatform, account: Watched) -> Credentials:
+    async def _open(self, platform: AnyPlatform, account: Watched) -> Credentials:
         name = key_name(account.customer_id, account.platform, account.label)
         try:
-            credentials: Credentials = platform.credentials.model_validate_json(self._store.open(name, account.sealed))
+            credentials: Credentials = platform.credentials.model_validate_json(
+                await self._store.open(name, account.sealed)
+            )
         except (Undecryptable, ValidationError) as error:
             log.error("credential_does_not_open", key=name, reason=type(error).__name__)
             raise PlatformUnavailable("The stored credential cannot be opened by this server.") from None

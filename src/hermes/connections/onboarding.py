@@ -72,7 +72,7 @@ class Onboardings:
         sealed = await self._store.load(customer_id, platform.id, label)
         if sealed is None:
             raise NotFound(f"No {platform.title} account is linked under that label.", platform=platform.id)
-        return await self.run(customer_id, platform, label, self._opened(customer_id, platform, label, sealed))
+        return await self.run(customer_id, platform, label, await self._opened(customer_id, platform, label, sealed))
 
     async def before_unlinking(self, customer_id: str, platform: AnyPlatform, label: str) -> Onboarded | None:
         """What is needed to undo an account's steps; None when there are none."""
@@ -96,7 +96,7 @@ class Onboardings:
             Step("access", "The credential no longer works", StepState.MISSING, remedy=onboarding.left),
         )
         try:
-            credentials = self._opened(account.customer_id, platform, account.label, account.sealed)
+            credentials = await self._opened(account.customer_id, platform, account.label, account.sealed)
         except Undecryptable as error:
             log.error("credential_does_not_open", platform=platform.id, reason=error.reason)
             return own
@@ -128,8 +128,8 @@ class Onboardings:
             ]
         return tuple(_shown(step) for step in steps)
 
-    def _opened(self, customer_id: str, platform: AnyPlatform, label: str, sealed: str) -> Credentials:
-        plaintext = self._store.open(key_name(customer_id, platform.id, label), sealed)
+    async def _opened(self, customer_id: str, platform: AnyPlatform, label: str, sealed: str) -> Credentials:
+        plaintext = await self._store.open(key_name(customer_id, platform.id, label), sealed)
         credentials: Credentials = platform.credentials.model_validate_json(plaintext)
         return credentials
 
