@@ -14,6 +14,8 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 
+from hermes.errors import ApprovalRequired
+from hermes.gateway.results import CallOptions
 from web.conftest import CHROMIUM, DESK, FLAGS, PHONE, TOKEN, Someone
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -113,6 +115,43 @@ async def second_factor(site: Any) -> tuple[str, Someone]:
     return f"{site.origin}/account/second-factor/confirm", someone
 
 
+async def asked(site: Any) -> tuple[Someone, str]:
+    """Somebody who is asked about a call, and the call's approval."""
+    someone = await site.someone()
+    await site.house.connections.connect(someone.caller, "telegram", {"bot_token": TOKEN})
+    await site.house.rules.set(someone.id, "telegram", "ask", by=someone.caller)
+    await site.house.rules.set(someone.id, "telegram_send_photo", "never", by=someone.caller)
+    caller = await site.house.callers.refresh(someone.caller)
+    text = "Dear all,\n\nthe trip begins on Friday. " + "Bring what you need. " * 30
+    for arguments in ({"chat_id": "987654321", "text": text}, {"chat_id": "987654321", "text": "Hi\u202e"}):
+        with pytest.raises(ApprovalRequired) as required:
+            await site.house.gateway.call(
+                caller, "telegram_send_message", arguments, CallOptions("mcp", "request", client="Chat")
+            )
+    return someone, required.value.data["approval_id"]
+
+
+async def approvals(site: Any) -> tuple[str, Someone]:
+    someone, approval = await asked(site)
+    await site.house.approvals.decide(someone.caller, approval, yes=True, request_id="request")
+    return f"{site.origin}/approvals", someone
+
+
+async def approval(site: Any) -> tuple[str, Someone]:
+    someone, approval = await asked(site)
+    return f"{site.origin}/approvals/{approval}", someone
+
+
+async def approval_done(site: Any) -> tuple[str, Someone]:
+    someone, approval = await asked(site)
+    await site.house.approvals.decide(someone.caller, approval, yes=True, request_id="request")
+    return f"{site.origin}/approvals/{approval}", someone
+
+
+async def approval_of_another(site: Any) -> tuple[str, Someone]:
+    return (await approval(site))[0], await site.someone()
+
+
 async def reset(site: Any) -> tuple[str, None]:
     return f"{site.origin}/reset-password", None
 
@@ -132,6 +171,10 @@ PAGES = (
     connect_x,
     overview,
     stranger,
+    approvals,
+    approval,
+    approval_done,
+    approval_of_another,
     nowhere,
 )
 SCORED = (consent, login, connect)

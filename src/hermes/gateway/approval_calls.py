@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
 from pydantic import BaseModel
 
 from hermes.errors import HermesError
-from hermes.gateway.arguments import digest_of
+from hermes.gateway.admission import Call
+from hermes.gateway.arguments import check_idempotency_key, digest_of
 from hermes.gateway.models import ApprovalRow
 from hermes.gateway.results import CallOptions, CallResult, Permit
 from hermes.identity.caller import Caller, Grants, Via
@@ -32,11 +33,11 @@ class Claimed:
 
 
 class Cleared(Exception):
-    """The call was approved, and whoever catches this has claimed it and runs it."""
+    """The customer has said yes, and no run has the call yet: whoever catches this claims it and runs it."""
 
-    def __init__(self, claim: Claimed) -> None:
-        super().__init__(claim.permit.id)
-        self.claim = claim
+    def __init__(self, row: ApprovalRow) -> None:
+        super().__init__(row.id)
+        self.row = row
 
 
 class Answered(Exception):
@@ -116,3 +117,19 @@ def without_account(arguments: Mapping[str, Any], permit: Permit) -> Mapping[str
     if permit.asked is None:
         return arguments
     return {name: value for name, value in arguments.items() if name != "account"}
+
+
+def key_of(options: CallOptions) -> str:
+    """The idempotency key of a call that has one. That of an approved call without one of the client's cannot be
+    written by any client."""
+    if options.idempotency_key is not None:
+        return check_idempotency_key(options.idempotency_key)
+    return f"approval\n{options.permit.id if options.permit is not None else ''}"
+
+
+def of_approval(call: Call, error: HermesError) -> Call:
+    """The call, with the approval that it waits for in its audit line."""
+    approval = error.data.get("approval_id")
+    if approval is None or "approval" in call.entry:
+        return call
+    return replace(call, entry={**call.entry, "approval": {"id": approval}})

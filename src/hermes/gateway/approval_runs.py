@@ -67,18 +67,28 @@ class ApprovalRuns:
         self._long_calls = long_calls
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    async def in_place(self, work: Work, caller: Caller, claim: Claimed, options: CallOptions) -> CallResult | Run:
-        """Run a claimed call for the request that waits for it. It goes on when the client goes away.
+    async def in_place(
+        self, work: Work, caller: Caller, row: ApprovalRow, options: CallOptions
+    ) -> CallResult | Run | None:
+        """Run an approved call for the request that waits for it. It goes on when the client goes away.
 
         Args:
             work: the pipeline, with the call as it came in.
             caller: who waits.
             options: as the request came in.
 
+        Returns:
+            What the pipeline gives; None when another run was faster.
+
         Raises:
             HermesError, InputRequired: as the pipeline.
         """
-        return await asyncio.shield(self._keep(self._run(work, caller, claim, options, told=True)))
+
+        async def claim_and_run() -> CallResult | Run | None:
+            claim = await self.approvals.claim(row.customer_id, row.id)
+            return None if claim is None else await self._run(work, caller, claim, options, told=True)
+
+        return await asyncio.shield(self._keep(claim_and_run()))
 
     async def behind_page(self, start: Start, row: ApprovalRow, request_id: str) -> None:
         """Run a call that was approved on our page, and wait a moment for its outcome."""

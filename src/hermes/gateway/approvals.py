@@ -32,6 +32,7 @@ from hermes.gateway.outcomes import Result, open_result, outcome_of, seal_result
 from hermes.gateway.results import CallOptions, CallResult, Permit
 from hermes.gateway.seals import approval_name
 from hermes.identity.actions import ActionAudit, audit_action
+from hermes.identity.approval_rules import ApprovalRule
 from hermes.identity.caller import Caller
 from hermes.identity.ids import new_id
 from hermes.media.store import KeptMedia
@@ -81,41 +82,50 @@ class Approvals:
         self._lifetime = timedelta(minutes=minutes)
         self._files = files
 
-    async def check(
+    async def rule_for(self, caller: Caller, tool: Tool, account: str | None) -> tuple[ApprovalRule | None, str | None]:
+        """The rule that stops a call, if one does, and the account that it was looked up for (None: as given).
+
+        Args:
+            account: the label that the call names; None for the caller's default account.
+        """
+        label = await self._pinned(caller, tool, account)
+        writes = tool.effect is not Effect.READ
+        rule = caller.approval_rules.for_call(tool.name, tool.platform, label, writes=writes)
+        return (None if rule is None or rule.rule == "allow" else rule), label
+
+    async def stop(
         self,
+        rule: ApprovalRule,
         caller: Caller,
         call_id: str,
         tool: Tool,
-        account: str | None,
+        account: tuple[str | None, str | None],
         arguments: BaseModel,
         asking: Asking,
         options: CallOptions,
-    ) -> str | None:
-        """Hold a call against the caller's rules. Returns the account to use (None: the caller's default).
+    ) -> None:
+        """Have a call do what its rule says; always raises, but for a call that the customer agreed to.
+
+        Args:
+            rule: says ask or never.
+            caller: as the database has them now.
+            account: the label that the call names, and the one that its rule was looked up for.
 
         Raises:
-            ApprovalDenied: a rule says never, or the customer said no.
+            ApprovalDenied: the rule says never, or the customer said no.
             ApprovalRequired: the customer has to say yes on our page first.
             Asked: the client has to be asked first.
-            Cleared: the customer has said yes; the call goes on as the approved one.
+            Cleared: the customer has said yes; the call is to be run as the approved one.
             Answered: it was approved and run before.
             Conflict: it is being run, or too many wait.
             NotConnected, NeedsReconnect: there is nothing to ask for, as it could not be done.
         """
-        if not caller.approval_rules.each:
-            return account
-        account = await self._pinned(caller, tool, account)
-        writes = tool.effect is not Effect.READ
-        rule = caller.approval_rules.for_call(tool.name, tool.platform, account, writes=writes)
-        if rule is None or rule.rule == "allow":
-            return account
         if rule.rule == "never":
             raise refusals.never(tool, rule, self._page)
-        if options.permit is not None:
-            return account
-        label = await self._accounts.fill(caller, tool.platform, account)
-        await self._ask(wanted_call(caller, call_id, tool, (label, account), arguments, options), asking)
-        raise AssertionError("asking ends by raising")
+        if options.permit is None:
+            asked, pinned = account
+            label = await self._accounts.fill(caller, tool.platform, pinned)
+            await self._ask(wanted_call(caller, call_id, tool, (label, asked), arguments, options), asking)
 
     async def current(self, customer_id: str, approval_id: str) -> ApprovalRow | None:
         """One of the customer's approvals as it stands now."""
@@ -236,20 +246,19 @@ class Approvals:
         return default if default in labels or not labels else labels[0]
 
     async def _ask(self, wanted: Wanted, asking: Asking) -> None:
-        """Bring the call to its end; always raises, see `check`."""
+        """Bring the call to its end; always raises, see `stop`."""
         row = await self._row(wanted, asking)
         if row.status == PENDING:
             row = await self._decided(wanted, row, asking)
-        if row.status == APPROVED and (claim := await self.claim(row.customer_id, row.id)) is not None:
-            raise Cleared(claim)
-        row = await self.current(row.customer_id, row.id) or row
         match row.status:
             case "pending" | "expired":
                 raise refusals.required(row, self.url(row.id))
             case "denied":
                 await self._told(row)
                 raise refusals.denied(row)
-            case "approved" | "running":
+            case "approved":
+                raise Cleared(row)
+            case "running":
                 raise refusals.running(row)
             case _:
                 await self._told(row)

@@ -24,9 +24,9 @@ from hermes.billing.quota import Quotas, month_of
 from hermes.errors import HermesError, Internal, MissingCapability
 from hermes.gateway.accounts import Accounts
 from hermes.gateway.admission import Admission, Admissions, Call
-from hermes.gateway.approval_calls import Answered, Cleared, without_account
+from hermes.gateway.approval_calls import Answered, Cleared, key_of, of_approval, without_account
 from hermes.gateway.approval_runs import ApprovalRuns
-from hermes.gateway.arguments import check_arguments, check_idempotency_key, digest_of, with_account
+from hermes.gateway.arguments import check_arguments, digest_of, with_account
 from hermes.gateway.asking import NOBODY, Asking, Dialogue, InputRequired, RequestStates
 from hermes.gateway.connecting import asked_to_open
 from hermes.gateway.documents import DocumentNotices
@@ -155,16 +155,21 @@ class Gateway:
         self, caller: Caller, name: str, arguments: Mapping[str, Any], options: CallOptions
     ) -> CallResult | Run:
         """As `call`, but a tool that may take minutes is only begun: what comes back is its run, by then durable."""
-        try:
-            return await self.start_once(caller, name, arguments, options)
-        except Cleared as cleared:
+
+        async def work(fresh: Caller, permitted: CallOptions) -> CallResult | Run:
+            return await self.start_once(fresh, name, arguments, permitted)
+
+        while True:
+            try:
+                return await self.start_once(caller, name, arguments, options)
+            except Cleared as cleared:
+                row = cleared.row
             if self._approvals is None:
-                raise TypeError("a call was approved although nobody can approve") from None
-
-            async def work(fresh: Caller, permitted: CallOptions) -> CallResult | Run:
-                return await self.start_once(fresh, name, arguments, permitted)
-
-            return await self._approvals.in_place(work, caller, cleared.claim, options)
+                raise TypeError("a call was approved although nobody can approve")
+            begun = await self._approvals.in_place(work, caller, row, options)
+            if begun is not None:
+                return begun
+            # Another run was faster, so the next look finds it running, or done.
 
     async def start_once(
         self, caller: Caller, name: str, arguments: Mapping[str, Any], options: CallOptions
@@ -181,7 +186,7 @@ class Gateway:
             call = run.call
             run, label, admission = await self._admit(await self._allowed(run))
         except HermesError as error:
-            await self._settlement.close_unrun(_of_approval(call, error), "denied", options, started, error)
+            await self._settlement.close_unrun(of_approval(call, error), "denied", options, started, error)
             raise
         except InputRequired:
             await self._settlement.close_unrun(call, "input_required", options, started)
@@ -314,7 +319,7 @@ class Gateway:
         checked = check_arguments(tool, rest, query=options.query)
         key, digest = "", ""
         if options.idempotency_key is not None or permit is not None:
-            key = idempotency_key(caller.customer_id, tool.name, _key_of(options))
+            key = idempotency_key(caller.customer_id, tool.name, key_of(options))
             asked = account if permit is None else permit.asked
             digest = digest_of(asked or "", checked.model_dump(mode="json"))
         label = account or self._accounts.default(caller, tool.platform)
@@ -343,16 +348,24 @@ class Gateway:
         """The run, held against the caller's rules.
 
         Raises:
-            HermesError, Cleared, Answered: as `Approvals.check`.
+            HermesError, Cleared, Answered: as `Approvals.stop`.
             InputRequired: the client has to be asked first.
         """
         if self._approvals is None or run.tool.platform == GATEWAY or not run.caller.approval_rules.each:
             return run
-        check = self._approvals.approvals.check
-        try:
-            pinned = await check(run.caller, run.call.id, run.tool, run.account, run.arguments, run.asking, run.options)
-        except Asked as asked:
-            raise self._required(run, asked) from None
+        approvals = self._approvals.approvals
+        rule, pinned = await approvals.rule_for(run.caller, run.tool, run.account)
+        if rule is not None and not run.refreshed:
+            # Only what the database says now stops a call: a rule that was loosened counts at once.
+            return await self._refreshed(run)
+        if rule is not None:
+            account = (run.account, pinned)
+            try:
+                await approvals.stop(
+                    rule, run.caller, run.call.id, run.tool, account, run.arguments, run.asking, run.options
+                )
+            except Asked as asked:
+                raise self._required(run, asked) from None
         return run if pinned is None else _on(replace(run, pinned=pinned), pinned)
 
     def _required(self, run: _Run, asked: Asked) -> InputRequired:
@@ -468,19 +481,3 @@ def _on(run: _Run, label: str) -> _Run:
     if run.tool.platform == GATEWAY:
         return run
     return replace(run, call=replace(run.call, entry={**run.call.entry, "account": label}))
-
-
-def _key_of(options: CallOptions) -> str:
-    """The idempotency key of a call that has one. That of an approved call without one of the client's cannot be
-    written by any client."""
-    if options.idempotency_key is not None:
-        return check_idempotency_key(options.idempotency_key)
-    return f"approval\n{options.permit.id if options.permit is not None else ''}"
-
-
-def _of_approval(call: Call, error: HermesError) -> Call:
-    """The call, with the approval that it waits for in its audit line."""
-    approval = error.data.get("approval_id")
-    if approval is None or "approval" in call.entry:
-        return call
-    return replace(call, entry={**call.entry, "approval": {"id": approval}})

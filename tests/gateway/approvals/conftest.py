@@ -33,7 +33,7 @@ HELLO = {"chat_id": "987654321", "text": "Hello"}
 TOKEN = "123456789:AAabcdefghijklmnopqrstuvwxyz0123456"
 SECOND_TOKEN = "223456789:AAabcdefghijklmnopqrstuvwxyz0123456"
 MODERN, LEGACY = "2026-07-28", "2025-11-25"
-FORMS = {"elicitation": {"form": {}}}
+FORMS: dict[str, Any] = {"elicitation": {"form": {}}}
 
 
 @dataclass
@@ -120,6 +120,10 @@ class Person:
         """The trail, oldest first, without what came before."""
         entries = (await self.get("/api/audit")).json()["entries"]
         return [one for one in reversed(entries) if not one["tool"].startswith(("customer.", "connection."))]
+
+    async def audit_after_rule(self) -> list[dict[str, Any]]:
+        """The lines of calls and decisions."""
+        return [one for one in await self.audit() if one["tool"].startswith(("approval.", "telegram_"))]
 
 
 @dataclass
