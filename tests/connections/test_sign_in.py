@@ -260,6 +260,37 @@ async def test_one_of_several_pages_is_chosen(bench: SignInBench) -> None:
     assert await bench.sign_ins.choices(person(), "facebook", "default") == []
 
 
+async def test_one_of_several_ad_accounts_is_chosen_and_outlives_renewals(bench: SignInBench) -> None:
+    assert await bench.sign_in("snapchat", "snapchat", "several") == ToChoose("snapchat", "default")
+    first, second = await bench.sign_ins.choices(person(), "snapchat", "default")
+    assert "Sandbox organization" in first.name
+    linked = await bench.sign_ins.choose(person(), "snapchat", "default", second.id)
+    assert linked.status == "connected"
+    assert (await bench.bench.credential("cus_a", "snapchat"))["ad_account_id"] == second.id
+    replica = bench.bench.replicas[0]
+    bench.bench.advance(minutes=59)
+    await replica.renewals.renew((await bench.bench.row("cus_a", "snapchat")).id)
+    renewed = await bench.bench.credential("cus_a", "snapchat")
+    assert (renewed["ad_account_id"], bench.bench.desk("snapchat").tokens[renewed["access_token"]].grant.renewed) == (
+        second.id,
+        1,
+    )
+    # Another choice later: the same sign-in, answered otherwise.
+    await bench.sign_in("snapchat", "snapchat", "several")
+    await bench.sign_ins.choose(person(), "snapchat", "default", first.id)
+    assert (await bench.bench.credential("cus_a", "snapchat"))["ad_account_id"] == first.id
+
+
+async def test_the_only_ad_account_is_taken_and_who_has_none_is_linked_without(bench: SignInBench) -> None:
+    assert isinstance(await bench.sign_in("snapchat", "snapchat"), Connection)
+    assert (await bench.bench.credential("cus_a", "snapchat"))["ad_account_id"] is not None
+    nothing = {"request_status": "SUCCESS", "request_id": "1", "organizations": []}
+    bench.bench.sandbox.failures.add(
+        Failure(kind=FailureKind.ANSWER, platform="snapchat", match="organizations", status=200, body=nothing)
+    )
+    assert isinstance(await bench.sign_in("snapchat", "snapchat", label="second"), Connection)
+
+
 async def test_a_choice_left_open_leaves_a_working_account_alone(bench: SignInBench) -> None:
     linked = await bench.sign_in("facebook", "facebook")
     assert isinstance(linked, Connection)
@@ -298,6 +329,6 @@ async def test_unlinking_goes_on_when_the_vendor_does_not_answer_and_spares_othe
 
 
 async def test_who_may_post_to_no_page_is_told_so(bench: SignInBench) -> None:
-    with pytest.raises(SignInRefused, match="no account there"):
+    with pytest.raises(SignInRefused, match="pages/create"):
         await bench.sign_in("facebook", "facebook", "nopages")
     assert await bench.connections.list("cus_a") == []

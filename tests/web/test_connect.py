@@ -158,8 +158,7 @@ async def test_a_numbers_steps_are_shown_with_what_to_do_and_looked_at_again(sit
     await expect(page.get_by_role("listitem").filter(has_text="templates")).to_contain_text("Done")
     await page.goto(f"{site.origin}/connect")
     await expect(page.locator(".connection", has_text="WhatsApp")).to_contain_text("1 to do")
-    await page.get_by_role("link", name="Reconnect the WhatsApp account default").click()
-    await page.get_by_role("link", name="Its steps").click()
+    await page.get_by_role("link", name="Steps of the WhatsApp account default").click()
     service = site.sandbox.services["whatsapp"]
     service.webhook_fields, before = [], service.webhook_fields
     try:
@@ -167,6 +166,52 @@ async def test_a_numbers_steps_are_shown_with_what_to_do_and_looked_at_again(sit
         await expect(webhook).to_contain_text("The app has no webhook")
     finally:
         service.webhook_fields = before
+
+
+async def test_a_choice_left_open_is_shown_taken_up_again_and_changed_later(site: Any, look: Any) -> None:
+    someone = await site.someone()
+    page = await look.page(someone)
+
+    async def sign_in() -> None:
+        await page.goto(f"{site.origin}/connect/facebook")
+        await page.get_by_role("link", name="Continue with Facebook").click()
+        await page.get_by_label("You are").fill("manypages")
+        await page.get_by_role("button", name="Allow").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Which Facebook account?")
+
+    await sign_in()
+    names = await page.locator("button[name=choice]").all_inner_texts()
+    await page.goto(f"{site.origin}/connect")
+    await expect(page.locator(".connection", has_text="Facebook")).to_contain_text("Not finished")
+    await page.get_by_role("link", name="Finish the Facebook account default").click()
+    chosen = []
+    for name in names[1:3]:
+        await page.get_by_role("button", name=name).click()
+        await expect(page.get_by_role("status")).to_contain_text("Go back to your assistant")
+        (account,) = await site.house.connections.list(someone.id)
+        chosen.append(account.external_id)
+        await sign_in()
+    assert len(set(chosen)) == 2
+    (account,) = await site.house.connections.list(someone.id)
+    assert account.status == "connected", "what works goes on while another choice is open"
+
+
+async def test_a_choice_that_is_over_says_what_to_do(site: Any, look: Any) -> None:
+    page = await look.page(await site.someone())
+    answer = await page.goto(f"{site.origin}/connect/facebook/choose")
+    assert answer.status == 400
+    await expect(page.get_by_text("nothing to choose any more")).to_be_visible()
+    await page.get_by_role("link", name="Try again").click()
+    await expect(page.get_by_role("link", name="Continue with Facebook")).to_be_visible()
+
+
+async def test_who_may_use_no_page_is_told_where_to_get_one(site: Any, look: Any) -> None:
+    page = await look.page(await site.someone())
+    await page.goto(f"{site.origin}/api/connect/facebook/start")
+    await page.get_by_label("You are").fill("nopages")
+    await page.get_by_role("button", name="Allow").click()
+    way_out = page.get_by_role("link", name="https://www.facebook.com/pages/create")
+    await expect(way_out).to_be_visible()
 
 
 async def test_an_unknown_platform_is_not_found(site: Any, look: Any) -> None:

@@ -185,7 +185,7 @@ class SignIns:
         declared = self._connections.may_connect(caller, platform, label)
         pending = await self._choices.of(caller.customer_id, platform, label)
         if pending is None:
-            raise SignInRefused("This sign-in was an hour ago. Begin it again.")
+            raise nothing_to_choose()
         chosen = next((one for one in pending.choices if one.id == choice_id), None)
         if chosen is None:
             raise SignInRefused("That is none of the accounts that you may use. Choose one of the list.")
@@ -203,8 +203,9 @@ class SignIns:
         if not found:
             await self._connections.not_linked(caller, platform.id, label)
             raise SignInRefused(
-                f"{connect.title} let you in, but shows no account there that this server may use for you. Look at "
-                "which accounts you may manage, allow access to one of them, and begin again."
+                f"{connect.title} let you in, but shows no account there that this server may use for you. "
+                + (connect.without_choice or "Look at which accounts you may manage, and allow access to one of them.")
+                + " Then begin again."
             )
         if len(found) == 1:
             return await self._connections.connect_signed_in(
@@ -248,6 +249,13 @@ class SignIns:
 
     def _redirect_uri(self, platform: AnyPlatform, connect: OAuthConnect) -> str:
         return self._settings.public_url + connect.callback(platform.id)
+
+
+def nothing_to_choose() -> SignInRefused:
+    """The refusal of a choice that is over."""
+    return SignInRefused(
+        "There is nothing to choose any more: the sign-in was finished, or an hour has passed. Begin it again."
+    )
 
 
 def _state_name(customer_id: str, state: str) -> str:

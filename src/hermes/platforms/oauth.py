@@ -174,7 +174,8 @@ class OAuthConnect:
         revokes: which of the credentials' fields is shown when they are taken back, the first one that is there.
         ended: codes of `error` by which the vendor says that the grant has ended.
         limit: how many requests to `token_url` this hermes makes, over all replicas.
-        choices: asks which accounts the sign-in reaches; None: it is one account.
+        choices: asks which accounts the sign-in reaches; None: it is one account. Of several the person chooses one.
+        without_choice: what the person does at the vendor when it reaches none.
         needs: which scopes the platform's tools need, as far as a person may have left them out.
     """
 
@@ -200,6 +201,7 @@ class OAuthConnect:
     ended: frozenset[str] = frozenset({"invalid_grant"})
     limit: RateLimit = TOKEN_LIMIT
     choices: Choices | None = None
+    without_choice: str = ""
     needs: tuple[ScopeNeed, ...] = ()
 
     # where

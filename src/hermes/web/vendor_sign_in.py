@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from hermes.connections.models import Connection
-from hermes.connections.sign_in import SignInRefused, SignIns, ToChoose
+from hermes.connections.sign_in import SignInRefused, SignIns, ToChoose, nothing_to_choose
 from hermes.errors import HermesError, NotFound
 from hermes.platforms.base import DEFAULT_ACCOUNT
 from hermes.platforms.catalog import AnyPlatform, Catalog
@@ -84,7 +84,7 @@ class VendorSignInPages:
         label = request.query_params.get("account") or DEFAULT_ACCOUNT
         choices = await self._sign_ins.choices(visitor.person.caller, platform.id, label)
         if not choices:
-            return RedirectResponse(f"/connect/{platform.id}", 303)
+            return self._problem(visitor, platform, nothing_to_choose())
         return self._base.pages.render(
             visitor,
             "connect_choose.html.jinja",

@@ -114,5 +114,7 @@ SIGN_IN_AT_FACEBOOK: Final = FacebookConnect(
     ),
     renew_before=RENEW_BEFORE,
     choices=pages,
+    without_choice="Make a Page at https://www.facebook.com/pages/create, or have the admin of one let you create "
+    "content there; when you sign in again, tick that Page.",
     source="https://developers.facebook.com/docs/facebook-login/guides/access-tokens/get-long-lived",
 )

@@ -10,8 +10,9 @@ from hermes.errors import HermesError, InvalidArguments, PlatformRejected
 from hermes.platforms.base import Account, Effect, PasteToken, Platform, RateLimit, Redaction
 from hermes.platforms.context import ToolContext
 from hermes.platforms.ports import PublishState
+from hermes.platforms.snapchat.accounts import ad_accounts
 from hermes.platforms.snapchat.api import ADS_API, BUSINESS_API, SnapchatApi, SnapchatCredentials
-from hermes.platforms.snapchat.models import AdAccount, AdAccounts, Me, PublicProfile, Snap, Target, Uuid
+from hermes.platforms.snapchat.models import AdAccounts, Me, PublicProfile, Snap, Target, Uuid
 from hermes.platforms.snapchat.oauth import SIGN_IN_AT_SNAPCHAT
 from hermes.platforms.snapchat.publishing import (
     AD_MEDIA,
@@ -66,16 +67,7 @@ async def get_ad_accounts(api: SnapchatApi) -> AdAccounts:
     """List the Snapchat ad accounts that the member can use, over all their organizations.
 
     Source: Ads API, "Get all organizations with ad accounts"."""
-    answer, response = await api.get("/me/organizations", query={"with_ad_accounts": "true"})
-    found: list[AdAccount] = []
-    for wrapper in answer.get("organizations") or ():
-        organization = wrapper.get("organization") if isinstance(wrapper, dict) else None
-        if not isinstance(organization, dict):
-            raise api.context.http.unclear(response)
-        for account in organization.get("ad_accounts") or ():
-            named = {"organization_id": organization.get("id"), "organization_name": organization.get("name")}
-            found.append(api.read(AdAccount, {**account, **named} if isinstance(account, dict) else account, response))
-    return AdAccounts(ad_accounts=found)
+    return AdAccounts(ad_accounts=await ad_accounts(api))
 
 
 @snapchat.tool(Effect.CREATE, rest="POST /snap", timeout=_UPLOAD_SECONDS, long=True)
@@ -219,7 +211,7 @@ async def _own_profile(api: SnapchatApi) -> str:
 
 
 async def _only_account(api: SnapchatApi) -> str:
-    accounts = (await get_ad_accounts(api)).ad_accounts
+    accounts = await ad_accounts(api)
     if len(accounts) == 1:
         return accounts[0].id
     known = ", ".join(f"{account.id} ({account.name})" for account in accounts[:10]) or "none"
