@@ -91,3 +91,30 @@ async def test_who_may_read_the_metrics(host: str, headers: dict[str, Any], stat
 async def test_without_an_operator_key_no_key_opens_the_metrics() -> None:
     async with client(Health(ABOUT, {}, Metrics(), None), "10.0.0.1") as http:
         assert (await http.get("/metrics", headers={"x-api-key": ""})).status_code == 404
+
+
+async def test_what_has_to_be_counted_is_counted_when_metrics_are_read_once_a_minute() -> None:
+    metrics, asked = Metrics(), 0
+
+    async def gauges() -> None:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            raise AssertionError("asked again")
+        metrics.show_connections({("telegram", "connected"): 3, ("email", "needs_reconnect"): 1})
+
+    metrics.observe_check("telegram", "works")
+    async with client(Health(ABOUT, {}, metrics, gauges=gauges)) as http:
+        for _ in range(3):
+            shown = (await http.get("/metrics")).text
+    assert 'hermes_connections{platform="telegram",status="connected"} 3.0' in shown
+    assert 'hermes_connections{platform="email",status="needs_reconnect"} 1.0' in shown
+    assert 'hermes_connection_checks_total{outcome="works",platform="telegram"} 1.0' in shown
+    assert asked == 1
+
+
+async def test_metrics_are_shown_although_counting_failed() -> None:
+    broken = Part()
+    broken.error = ConnectionError("no database")
+    async with client(Health(ABOUT, {}, Metrics(), gauges=broken)) as http:
+        assert (await http.get("/metrics")).status_code == 200
