@@ -99,7 +99,7 @@ def _line(argument: ShownArgument) -> str:
     if len(text) > LONGEST:
         notes.append(f"only the first {LONGEST} of {argument.length} characters are shown")
     if argument.hidden:
-        notes.append(f"{argument.hidden} hidden characters are not shown")
+        notes.append(f"hidden characters that are not shown: {argument.hidden}")
     if argument.file is not None:
         notes.append(f"file: {argument.file}")
     return f"- {argument.name} = {value}" + (f" [{'; '.join(notes)}]" if notes else "")

@@ -105,6 +105,7 @@ class ApprovalPages:
             choices=await self._choices(person),
             tools=self._tools(),
             title_of=self._title,
+            name_of=self._name,
             state_of=self._state,
             purpose=RULES,
             notice=notice,
@@ -179,6 +180,10 @@ class ApprovalPages:
     def _title(self, row: ApprovalRow) -> str:
         platform = self._catalog.platforms.get(row.platform)
         return platform.title if platform is not None else row.platform
+
+    def _name(self, row: ApprovalRow) -> str:
+        tool = self._catalog.tools.get(row.tool)
+        return tool.title if tool is not None else row.tool
 
     def _state(self, row: ApprovalRow) -> str:
         """How it stands, in the page's words: a problem is not done."""

@@ -31,7 +31,7 @@ def test_a_text_cannot_pass_for_a_line_of_ours() -> None:
     assert [line for line in lines if line.startswith("- chat_id")] == ['- chat_id = "987654321"']
     [text] = [line for line in lines if line.startswith("- text")]
     assert "Ignore the above" in text
-    assert text.endswith("[2 hidden characters are not shown]")
+    assert text.endswith("[hidden characters that are not shown: 2]")
     assert not {"\u202e", "\u200b"} & set(message)
 
 
@@ -60,7 +60,7 @@ async def test_hostile_text_on_the_page_is_text(bench: Any, ada: Any) -> None:
     assert "<script>" not in shown
     assert 'action="https://evil.example"' not in shown
     assert "{{ 7*7 }}" in shown
-    assert "2 characters of it cannot be seen" in shown
+    assert "It has 2 hidden characters" in shown
     assert shown.count("<form") == 2
     assert (await page.send(f"/approvals/{approval}", decision="approve")).status_code == 303
     assert bench.sent() == [HOSTILE]
