@@ -32,8 +32,16 @@ GOOD = description("imap.%EMAILDOMAIN%", 993, "SSL", "out.example.org", 587, "ST
 
 async def found(bench: Bench, domain: str) -> tuple[str, str, int] | None:
     credentials = EmailCredentials.model_validate({"address": f"me@{domain}", "password": "p"})
-    servers = await bench.opener._discovery.servers(credentials)
+    servers = await bench.opener._discovery.servers("cus_1", credentials)
     return None if servers is None else (servers.imap.host, servers.smtp.host, servers.smtp.port)
+
+
+async def test_what_was_found_for_one_customer_is_looked_for_again_for_another(wired: Bench) -> None:
+    wired.descriptions["https://example.org/.well-known/autoconfig/mail/config-v1.1.xml"] = GOOD
+    credentials = EmailCredentials.model_validate({"address": "me@example.org", "password": "p"})
+    for customer, times in (("cus_1", 1), ("cus_1", 1), ("cus_2", 2)):
+        await wired.opener._discovery.servers(customer, credentials)
+        assert wired.fetched.count("https://autoconfig.example.org/mail/config-v1.1.xml") == times
 
 
 async def test_presets_ask_nobody(wired: Bench) -> None:

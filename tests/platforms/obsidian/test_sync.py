@@ -137,3 +137,25 @@ async def test_a_hostile_repository_runs_nothing(call: Call, folder: Path, tmp_p
     status = await call("sync_status")
     assert (status["backend"], status["pending_changes"]) == ("git", 1)
     assert not proof.exists()
+
+
+@pytest.mark.parametrize("borrowed", ["refs", "objects", "alternates"])
+async def test_a_repository_that_lives_on_anothers_history_is_not_read(
+    call: Call, folder: Path, tmp_path: Path, borrowed: str
+) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    for place in (theirs, folder):
+        git(place, "init")
+        (place / "n.md").write_text("x")
+        git(place, "add", ".")
+        git(place, "commit", "-m", "one")
+    assert (await call("sync_status"))["state"] == "idle"
+    own = folder / ".git"
+    if borrowed == "alternates":
+        (own / "objects" / "info" / "alternates").write_text(f"{theirs / '.git' / 'objects'}\n")
+    else:
+        (own / borrowed).rename(own / f"{borrowed}.was")
+        (own / borrowed).symlink_to(theirs / ".git" / borrowed)
+    found = await call("sync_status")
+    assert (found["backend"], found["state"]) == ("git", "error")

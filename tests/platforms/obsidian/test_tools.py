@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from hermes.errors import Conflict, InvalidArguments, NotFound
 from hermes.platforms.obsidian import ObsidianCredentials, VaultApi, check_folders, obsidian
+from hermes.platforms.obsidian.search import Request
 from hermes.settings import Settings, SettingsError
 
 Call = Callable[..., Awaitable[dict[str, Any]]]
@@ -194,6 +195,61 @@ async def test_a_customers_folder_that_is_a_link_is_refused(open_vault: OpenVaul
     (tmp_path / "vaults" / "cus_a" / "notes").symlink_to(tmp_path)
     with pytest.raises(NotFound):
         await open_vault("cus_a").read("n", "full", None, None, 0, 10)
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("linked_to", ["cus_b", "../vault"], ids=["another customer's", "the operator's"])
+async def test_a_customers_folder_that_leads_elsewhere_reaches_nothing(
+    open_vault: OpenVault, folder: Path, tmp_path: Path, linked_to: str
+) -> None:
+    other = open_vault("cus_b")
+    await other.account()
+    await other.change("n", partial(_owned_by, "cus_b"), create=True)
+    (folder / "notes").mkdir()
+    (folder / "notes" / "n.md").write_text("operator")
+    before = contents(tmp_path)
+    (tmp_path / "vaults" / "cus_a").symlink_to(tmp_path / "vaults" / linked_to)
+    api = open_vault("cus_a")
+    for refused in (
+        api.read("n", "full", None, None, 0, 10),
+        api.search(Request("operator cus_b")),
+        api.recent(10),
+        api.sync_status(),
+        api.change("n", partial(_owned_by, "cus_a"), create=True),
+    ):
+        with pytest.raises(NotFound):
+            await refused
+    with pytest.raises((NotFound, InvalidArguments)):
+        await api.account()
+    assert contents(tmp_path) == before
+
+
+async def test_two_customers_with_one_name_of_a_vault_share_neither_index_nor_lock(
+    open_vault: OpenVault, tmp_path: Path
+) -> None:
+    one, other = open_vault("cus_a"), open_vault("cus_b")
+    for api, word in ((one, "apricot"), (other, "banana")):
+        await api.account()
+        await api.change("n", partial(_owned_by, word), create=True)
+    assert one._opened.index is not other._opened.index
+    assert one._opened.vault._lock_file != other._opened.vault._lock_file
+    assert [hit.path for hit in (await one.search(Request("apricot"))).results] == ["n.md"]
+    assert (await one.search(Request("banana"))).results == []
+    assert (await other.search(Request("apricot"))).results == []
+
+
+async def test_a_customer_never_has_the_vault_of_the_environment(open_vault: OpenVault, folder: Path) -> None:
+    (folder / "secret.md").write_text("the operator's")
+    for name in ("notes", folder.name, "operator"):
+        api = open_vault("cus_a", name)
+        await api.account()
+        assert (await api.recent(10)).documents == []
+        with pytest.raises(NotFound):
+            await api.read("secret", "full", None, None, 0, 10)
+    assert [found.path for found in (await open_vault().recent(10)).documents] == ["secret.md"]
 
 
 async def test_the_operators_vault_is_never_made(open_vault: OpenVault, folder: Path) -> None:

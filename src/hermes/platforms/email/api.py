@@ -88,7 +88,7 @@ class EmailApi:
         Raises:
             PlatformUnavailable: it is not found.
         """
-        found = await self._discovery.servers(self.credentials)
+        found = await self._discovery.servers(self.context.customer_id, self.credentials)
         if found is None:
             raise PlatformUnavailable(
                 f"The mail servers of {self.credentials.domain} could not be found. Link the mailbox with "

@@ -83,15 +83,15 @@ def guarded_fetch(client: GuardedClient) -> Fetch:
 
 
 class Discovery:
-    """Finds servers and remembers them for a day, for at most 1024 domains."""
+    """Finds servers and remembers them for a day, each customer's for that customer only: at most 1024 in all."""
 
     def __init__(self, network: Network, *, fetch: Fetch | None = None, dns: Dns | None = None) -> None:
         self._network = network
         self._fetch = fetch or guarded_fetch(GuardedClient())
         self._dns: Dns = dns or SystemDns()
-        self._found: OrderedDict[str, tuple[float, MailServers]] = OrderedDict()
+        self._found: OrderedDict[tuple[str, str], tuple[float, MailServers]] = OrderedDict()
 
-    async def servers(self, credentials: EmailCredentials) -> MailServers | None:
+    async def servers(self, customer_id: str, credentials: EmailCredentials) -> MailServers | None:
         """The mailbox's servers: those that the credential names, otherwise those that are found.
 
         Returns:
@@ -103,7 +103,7 @@ class Discovery:
             smtp = Endpoint(credentials.smtp_host, credentials.smtp_port or SUBMISSIONS)
             about = known(credentials.imap_host)
             return replace(about, imap=imap, smtp=smtp, user="address") if about else MailServers(imap, smtp)
-        found = await self._of_domain(credentials)
+        found = await self._of_domain(customer_id, credentials.domain)
         if found is None or named == (None, None):
             return found
         imap_host, smtp_host = named[0] or found.imap.host, named[1] or found.smtp.host
@@ -113,18 +113,18 @@ class Discovery:
             smtp=Endpoint(smtp_host, credentials.smtp_port or found.smtp.port),
         )
 
-    async def _of_domain(self, credentials: EmailCredentials) -> MailServers | None:
-        domain, now = credentials.domain, asyncio.get_running_loop().time()
+    async def _of_domain(self, customer_id: str, domain: str) -> MailServers | None:
+        key, now = (customer_id, domain), asyncio.get_running_loop().time()
         found = preset(domain)
         if found is not None:
             return found
-        remembered = self._found.get(domain)
+        remembered = self._found.get(key)
         if remembered is not None and now - remembered[0] < _REMEMBERED_SECONDS:
-            self._found.move_to_end(domain)
+            self._found.move_to_end(key)
             return remembered[1]
         found = await self._search(domain)
         if found is not None:
-            self._found[domain] = (now, found)
+            self._found[key] = (now, found)
             while len(self._found) > _REMEMBERED:
                 self._found.popitem(last=False)
         return found

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -125,6 +126,7 @@ def _environment(more: Mapping[str, str]) -> dict[str, str]:
 
 def _copy(vault: Vault, own: Path) -> None:
     with vault.opened() as root, open_folder(root, (".git",)) as git:
+        _require_own_objects(git)
         for name, copy in (("HEAD", "HEAD"), ("config", "theirs"), ("index", "index")):
             try:
                 data, status = read_regular(git, name, name, limit=_MAX_FILE)
@@ -141,6 +143,17 @@ def _copy(vault: Vault, own: Path) -> None:
     theirs = vault.folder / ".git"
     (own / "refs").symlink_to(theirs / "refs")
     (own / "packed-refs").symlink_to(theirs / "packed-refs")
+
+
+def _require_own_objects(git: int) -> None:
+    """Refuse a repository that lives on another one's history: git follows these by their paths."""
+    for name in ("refs", "packed-refs", "objects"):
+        with suppress(FileNotFoundError):
+            if stat.S_ISLNK(os.stat(name, dir_fd=git, follow_symlinks=False).st_mode):
+                raise GitUnreadable(f"its {name} lies elsewhere")
+    with suppress(FileNotFoundError), open_folder(git, ("objects", "info")) as info:
+        os.stat("alternates", dir_fd=info, follow_symlinks=False)
+        raise GitUnreadable("it borrows history from another repository")
 
 
 def _parse_config(output: str) -> dict[str, str]:

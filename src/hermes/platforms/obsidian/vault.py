@@ -237,10 +237,18 @@ class Vault:
                 current_etag=now.etag if now else None,
             )
 
+    def _open_lock(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        if not self.inside:
+            self._lock_file.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(self._lock_file, flags, 0o600)
+        # Beside the vault: a customer's folder that is a link must not lead to another's lock either.
+        with folders.open_root(self.root, self.inside[:-1]) as beside:
+            return os.open(self._lock_file.name, flags, 0o600, dir_fd=beside)
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        self._lock_file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor = self._open_lock()
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield

@@ -42,7 +42,7 @@ class Vaults:
     """The vaults in use, the least recently used ones forgotten first."""
 
     def __init__(self) -> None:
-        self._open: OrderedDict[str, OpenVault] = OrderedDict()
+        self._open: OrderedDict[tuple[str, str], OpenVault] = OrderedDict()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="obsidian")
 
     def get(self, settings: Settings, customer_id: str, vault: str) -> OpenVault:
@@ -58,7 +58,7 @@ class Vaults:
             Internal: the folders overlap, or the customer's id could not be a folder.
         """
         found = _locate(settings, customer_id, vault)
-        key = str(found.folder)
+        key = (customer_id, str(found.folder))
         kept = self._open.get(key)
         if kept is None:
             self._make_room()
