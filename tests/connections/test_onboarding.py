@@ -249,6 +249,27 @@ async def test_the_app_stays_where_an_account_of_old_may_need_it(desk: Desk) -> 
     assert await desk.subscribed()
 
 
+async def test_an_account_of_old_leaves_the_app_where_others_may_need_it(desk: Desk) -> None:
+    await desk.link()
+    await desk.link("cus_b", phone="106540352242923", word="y")
+    async with desk.database.session() as session:
+        await session.execute(update(ConnectionRow).where(ConnectionRow.customer_id == "cus_a").values(shared_id=None))
+    steps, _left = await desk.unlink()
+    assert states(steps)["subscription"] == "kept"
+    assert await desk.subscribed()
+
+
+async def test_a_number_of_another_business_account_in_its_place_takes_the_app_off_the_first(desk: Desk) -> None:
+    other = {"phone": "106540352242923", "business": "102290129340399", "word": "y"}
+    await desk.link()
+    steps = await desk.link(**other)
+    assert states(steps) == dict.fromkeys(ALL, "done")
+    assert not await desk.subscribed()
+    assert await desk.subscribed(**other)
+    await desk.link(**other)
+    assert await desk.subscribed(**other), "the same again takes nothing off"
+
+
 async def test_another_business_accounts_number_keeps_nothing(desk: Desk) -> None:
     await desk.link()
     await desk.link("cus_b", phone="106540352242923", business="102290129340399", word="y")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from sqlalchemy import or_, select, update
@@ -135,11 +135,12 @@ class Onboardings:
 
     async def _is_shared(self, platform: str, shared_id: str | None) -> bool:
         """For the house: whether anybody's account that is linked now lives by the same thing at the vendor. One that
-        was linked before that was written down may."""
-        same: Any = or_(ConnectionRow.shared_id == shared_id, ConnectionRow.shared_id.is_(None))
+        was linked before that was written down may, and so may any be for one like that."""
         query = select(ConnectionRow.id).where(
-            ConnectionRow.platform == platform, ConnectionRow.ciphertext.is_not(None), same
+            ConnectionRow.platform == platform, ConnectionRow.ciphertext.is_not(None)
         )
+        if shared_id is not None:
+            query = query.where(or_(ConnectionRow.shared_id == shared_id, ConnectionRow.shared_id.is_(None)))
         async with self._database.reading() as session:
             return (await session.execute(query.limit(1))).first() is not None
 

@@ -18,7 +18,7 @@ from hermes.connections.links import ConnectLinks
 from hermes.connections.missing import missing_of, needs_person
 from hermes.connections.models import Connection, Status
 from hermes.connections.names import LABEL, LABEL_RULE
-from hermes.connections.onboarding import Onboardings
+from hermes.connections.onboarding import Onboarded, Onboardings
 from hermes.connections.probing import Prober, read_credentials
 from hermes.connections.revocation import Revocation, Unlinked
 from hermes.connections.rows import SignedIn
@@ -178,6 +178,7 @@ class Connections:
         try:
             account = await self._prober.probe(caller.customer_id, platform, label, credentials)
             account = replace(account, scopes=scopes or account.scopes)
+            replaced = await self._set_up(caller.customer_id, platform, label)
             connection = await self._store.put(*where, credentials.to_json(), account, signed_in)
         except RoutingTaken as taken:
             await self._record(caller, CONNECT, platform.id, label, "denied")
@@ -191,8 +192,16 @@ class Connections:
         log.info("account_connected", customer_id=caller.customer_id, platform=platform.id, account=label)
         if self._onboardings is None:
             return connection
+        if replaced is not None and replaced.shared_id != account.shared_id:
+            await self._onboardings.undo(platform, replaced)
         steps = await self._onboardings.run(caller.customer_id, platform, label, credentials)
         return replace(connection, steps=tuple(step.as_dict() for step in steps))
+
+    async def _set_up(self, customer_id: str, platform: AnyPlatform, label: str) -> Onboarded | None:
+        """What undoing the account's steps at its vendor needs, before the account is replaced or unlinked."""
+        if self._onboardings is None:
+            return None
+        return await self._onboardings.before_unlinking(customer_id, platform, label)
 
     async def check_steps(self, caller: Caller, platform: str, label: str | None = None) -> tuple[str, Sequence[Step]]:
         """Look again at what an account needs to be set up at its vendor, and take the steps that can be taken.
@@ -236,9 +245,7 @@ class Connections:
         """
         declared, chosen, alone = await self._one_of(caller, platform, label)
         where = (caller.customer_id, platform, chosen)
-        set_up = None
-        if self._onboardings is not None:
-            set_up = await self._onboardings.before_unlinking(caller.customer_id, declared, chosen)
+        set_up = await self._set_up(caller.customer_id, declared, chosen)
         access = await self._revocation.before(*where) if self._revocation is not None else None
         if not await self._store.remove(*where):
             raise NotFound(f"The {declared.title} account {chosen!r} is not linked any more.", platform=platform)
