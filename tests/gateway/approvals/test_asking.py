@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,8 @@ from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
 from harness.serving import serving
+from hermes.errors import NotFound, NotGranted
+from hermes.identity.caller import Via
 
 from .conftest import HELLO, LEGACY, MODERN, ORIGIN, SECOND_TOKEN, TOOL
 
@@ -229,3 +232,22 @@ async def test_nothing_is_asked_for_what_could_not_be_done(bench: Any, ada: Any)
     await bench.house.connections.disconnect(ada.caller, "telegram")
     assert (await ada.rest()).json()["code"] == "not_connected"
     assert await bench.house.approvals.page(ada.caller) == []
+
+
+async def test_the_same_call_many_times_at_once_is_one_question(bench: Any, ada: Any) -> None:
+    answers = await asyncio.gather(*(ada.rest(number % 2) for number in range(8)))
+    assert len({answer.json()["approval_id"] for answer in answers}) == 1
+    assert len(await bench.house.approvals.page(ada.caller)) == 1
+
+
+async def test_an_assistant_sees_what_it_asked_for_itself(bench: Any, ada: Any) -> None:
+    others = (await ada.rest()).json()["approval_id"]
+    caller = await bench.house.callers.from_api_key(ada.key)
+    assistant = replace(caller, via=Via.OAUTH, key_id="grant-1")
+    assert await bench.house.approvals.page(assistant) == []
+    with pytest.raises(NotFound):
+        await bench.house.approvals.find(assistant, others)
+    with pytest.raises(NotGranted):
+        await bench.house.approvals.decide(assistant, others, yes=True, request_id="r")
+    with pytest.raises(NotGranted):
+        await bench.house.rules.set(ada.id, "telegram", "allow", by=assistant)

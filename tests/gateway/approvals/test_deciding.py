@@ -48,7 +48,10 @@ async def test_page_and_client_at_the_same_moment_send_once(bench: Any, ada: Any
 
 async def test_yes_and_no_at_the_same_moment_are_one_decision(bench: Any, ada: Any) -> None:
     approval = (await ada.rest()).json()["approval_id"]
-    await asyncio.gather(ada.decide(approval, "deny", 0), ada.decide(approval, "approve", 1))
+    tabs = [(ada.browser(0), "deny"), (ada.browser(1), "approve")]
+    for tab, _ in tabs:
+        await tab.open(f"/approvals/{approval}")
+    await asyncio.gather(*(tab.send(f"/approvals/{approval}", decision=decision) for tab, decision in tabs))
     assert bench.sent() == (["Hello"] if await ada.status(approval) == "done" else [])
 
 
