@@ -104,8 +104,7 @@ async def test_a_token_in_the_query_is_none(one: Replica, ada: Any) -> None:
 
 
 async def test_looking_after_the_account_takes_more_than_a_token(one: Replica, ada: Any) -> None:
-    """Every route of the description that is neither a tool's, a call's, a file's, nor for looking at what calls wait for
-    refuses an assistant."""
+    """Every described route refuses an assistant, but those of tools, calls, files, and what calls wait for."""
     token = await token_of(one, ada)
     described = (await one.http.get("/openapi.json")).json()["paths"]
     tools = {tool.rest_path for tool in one.house.catalog.tools.values()}
