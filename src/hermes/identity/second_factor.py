@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Final
 
 import pyotp
-import segno
 from pyotp.totp import TOTP
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -184,6 +183,8 @@ SEAL: Final = Seal(
 
 
 def _enrolment(secret: str, email: str) -> Enrolment:
+    import segno  # noqa: PLC0415  (at first use: few processes ever draw a code)
+
     uri = TOTP(secret, interval=_STEP).provisioning_uri(name=email, issuer_name=ISSUER)
     return Enrolment(secret, segno.make(uri, error="m", micro=False).svg_data_uri(scale=5, border=4, light="#fff"))
 

@@ -12,8 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Final
 
-from PIL import Image
-
 from hermes.errors import InvalidArguments
 from hermes.media.boxes import read_boxes
 from hermes.media.ebml import read_ebml
@@ -87,6 +85,8 @@ def _photo(file: IO[bytes], size: int, head: bytes) -> tuple[str, int, int, None
             raise NotReadable(f"a WebP of more than {_LARGEST_PHOTO:,} bytes is not taken")
     if kind is None:
         return None
+    from PIL import Image  # noqa: PLC0415  (at first use: few processes ever see a photo)
+
     file.seek(0)
     try:
         with Image.open(file, formats=(kind,)) as image:
