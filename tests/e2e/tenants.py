@@ -21,7 +21,7 @@ import aiohttp
 from e2e.wire import parsed
 
 IDENTIFIER = re.compile(
-    r"mk\d{4}x[0-9a-f]{8}|(?:cus|key|media)_[0-9a-z]{26}|call_[0-9a-f]{32}|lab\d{4}"
+    r"mk\d{4}x[0-9a-f]{8}|(?:cus|key|media|apv)_[0-9a-z]{26}|call_[0-9a-f]{32}|lab\d{4}"
     r"|(?<!\d)(?:8800\d{5}|8811\d{5}|4400\d{5}|77700\d{5}|77800\d{5})(?!\d)"
 )
 DOORS = ("modern", "legacy", "batch", "sse", "rest")
@@ -53,6 +53,11 @@ class Tenant:
     keys: list[str] = field(default_factory=list)
     wamid: str = ""
     file: str = ""
+    session: str = field(default="", repr=False)
+    asked: bool = False
+    approval: str = ""
+    checked: str = ""
+    steps: list[Any] = field(default_factory=list)
     stream: Any = None
 
     def __post_init__(self) -> None:
@@ -64,6 +69,11 @@ class Tenant:
         self.bot_token = f"{self.bot}:AA-{self.mark}-padding-padding"
         self.second_token = f"{self.second_bot}:AA-{self.mark}-padding-padding"
         self.wa_token = f"EAAsandbox-{self.phone}-{self.business}-{self.mark}"
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether the customer wants to be asked before a note is made."""
+        return self.number % 2 == 0
 
     @property
     def own(self) -> list[str]:
@@ -172,7 +182,7 @@ class Doors:
         self, tenant: Tenant, method: str, path: str, body: Any = None, status: int = 200, **headers: str
     ) -> Any:
         """One request of a customer's, again while the store has too much to do; the answer is looked at and parsed."""
-        given = {"x-api-key": tenant.key, **headers}
+        given = headers if "authorization" in headers else {"x-api-key": tenant.key, **headers}
         asked = f"{path} {json.dumps(body)} {headers} {decoded(path)}"
         async with self.http.request(method, self.base + path, json=body, headers=given) as response:
             text = await response.text()

@@ -63,16 +63,29 @@ SECONDS = 8
 """A run that takes longer hangs, unless the machine is so busy that a run without any fault takes as long."""
 FAMILIES = (
     "creds", "creds_version", "customer:version", "log_seq", "log_ids", "logs", "quota", "rate", "pending", "idem",
-    "lock", "sse",
+    "lock", "sse", "platform_health",
 )  # fmt: skip
 UNNOTICED: dict[str, str] = {
     "hermes.audit.trail.Trail.export": "only the operator's command line exports (tests/commands)",
+    "hermes.connections.defaults.DefaultAccounts.follow": "only who unlinks the chosen account (tests/connections)",
+    "hermes.connections.health_rows.HealthRows.schedule": "plans the clock's own looks (tests/connections)",
+    "hermes.connections.health_rows.HealthRows.seen": "noted every five minutes at most (tests/connections)",
     "hermes.connections.models.Connection.__init__": "the member is not shown, and nothing is looked up by it",
+    "hermes.connections.onboarding.Onboarded.__init__": "only who unlinks a number (tests/connections)",
+    "hermes.connections.onboarding.Onboardings._asked": "the log's word for whose steps failed",
+    "hermes.connections.onboarding.Onboardings.before_unlinking": "only who unlinks a number (tests/connections)",
     "hermes.connections.revocation.Revocation.before": "only what a vendor gave is given back (tests/connections)",
     "hermes.connections.rotation.UnreadableCredential.__init__": "a line of the operator's report on keys",
     "hermes.connections.service.Connections._tell": "only who subscribed is told (tests/transports)",
     "hermes.connections.store.CredentialStore.renew": "only what a vendor lets run out is renewed (tests/connections)",
     "hermes.connections.store.CredentialStore.put_incomplete": "only signing in at a vendor waits (tests/connections)",
+    "hermes.connections.witness.CallWitness.__call__": "noted every five minutes at most (tests/connections)",
+    "hermes.gateway.approval_desk.ApprovalDesk.run_left": "runs what a crash left over (tests/gateway)",
+    "hermes.gateway.approval_rows.ApprovalRows.expire": "only what nobody decides on in time (tests/gateway)",
+    "hermes.gateway.approval_rows.ApprovalRows.note_run": "matters only after a crash (tests/gateway)",
+    "hermes.gateway.approval_rows.ApprovalRows.release": "matters only after a crash (tests/gateway)",
+    "hermes.gateway.approval_rows.ApprovalRows.waiting": "matters only to who has fifty waiting (tests/gateway)",
+    "hermes.gateway.approvals.Approvals._shown": "only calls with files show their names (tests/gateway)",
     "hermes.identity.known_callers.KnownCallers._is_ahead": "matters only after SQL came back from a backup",
     "hermes.identity.known_callers.KnownCallers._read_current_customer": "matters only to operators during a change",
     "hermes.identity.key_cache.KeyCache.confirm": "matters only to operators during a change",
@@ -89,6 +102,9 @@ UNNOTICED: dict[str, str] = {
     "hermes.media.store._key_name": "binds a file's own key to the customer besides; files are told apart before",
     "SQL in store.MediaStore._remove": "it names one file by its handle, which was found to be the customer's",
     "hermes.storage.leases.RedisLeases.turn": "only renewals take turns (tests/connections)",
+    "SQL in approval_rows.ApprovalRows.with_key": "it names one by a hash that the customer's id is part of",
+    "SQL in health_rows.HealthRows.found": "it names the ciphertext that was tried, which is one customer's",
+    "SQL in health_rows.HealthRows.seen": "noted every five minutes at most (tests/connections)",
     "SQL in readers.ApiKeyReader.note_use": "it names one key by its id, which is the caller's own",
     "SQL in renewal_rows.RenewalRows.read": "only what a vendor lets run out is renewed (tests/connections)",
     "SQL in service.ApiKeys.revoke": "it names one key by its id, which was found to be the customer's before",
@@ -131,11 +147,14 @@ class Village:
         async def inbox(customer_id: str) -> list[str]:
             return [str(message.text) for message in await house.inbound.messages(customer_id)]
 
+        async def sign_in(customer_id: str) -> str:
+            return await house.sessions.begin(customer_id, client="town")
+
         settings = house.settings
         assert settings.mcp_api_key is not None
         assert house.sandbox_origin is not None
         return self.town(
-            settings.public_url, house.sandbox_origin, settings.mcp_api_key.get_secret_value(), redis, inbox,
+            settings.public_url, house.sandbox_origin, settings.mcp_api_key.get_secret_value(), redis, inbox, sign_in,
             customers=CUSTOMERS, steps=0,
         )  # fmt: skip
 

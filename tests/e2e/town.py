@@ -16,11 +16,12 @@ from typing import Any
 from tenants import DOORS, Doors, Stream, Tenant, but_arguments, number
 
 MARKED_KEY = re.compile(
-    r"(creds|creds_version|log_seq|log_ids|logs|quota|rate|idem|pending|lock|sse|customer:version)"
-    r":(cus_[0-9a-z]{26})(:|$)"
+    r"(creds|creds_version|log_seq|log_ids|logs|quota|rate|idem|pending|lock|sse|customer:version|platform_health"
+    r"|limits:\{LIMITER/connections\.check)[:/](cus_[0-9a-z]{26})([:/]|$)"
 )
 SHARED_KEYS = re.compile(
-    r"(lock:)?(jobs|usage:stream|pending:index|wa_phone_id|routing|cron)(:|$)|customer:apikey:[0-9a-f]{64}$"
+    r"(lock:)?(jobs|usage:stream|pending:index|wa_phone_id|routing|cron)(:|$)"
+    r"|customer:(apikey:[0-9a-f]{64}|session:ses_[0-9a-z]{26})$"
 )
 
 
@@ -31,15 +32,15 @@ class Town(Doors):
         base: where hermes answers; `sandbox`: where its stand-ins do.
         operator_key: makes the customers.
         redis: the server's Redis, to hold its keys against contract.md.
-        inbox: a customer's id → texts of the messages received for it.
+        inbox: a customer's id → texts of the messages received for it; `sign_in`: → a session of the customer's.
     """
 
     def __init__(
         self, base: str, sandbox: str, operator_key: str, redis: Any, inbox: Callable[[str], Awaitable[list[str]]],
-        *, customers: int, steps: int, seed: int = 7,
+        sign_in: Callable[[str], Awaitable[str]], *, customers: int, steps: int, seed: int = 7,
     ) -> None:  # fmt: skip
         super().__init__(base, sandbox, operator_key)
-        self.redis, self.inbox, self.steps, self.seed = redis, inbox, steps, seed
+        self.redis, self.inbox, self.sign_in, self.steps, self.seed = redis, inbox, sign_in, steps, seed
         self.tenants = [Tenant(n, "growth" if n % 4 == 1 else "starter") for n in range(customers)]
         self.others: set[str] = set()
         """Customers that are none of ours, and whose keys may lie about."""
@@ -95,6 +96,10 @@ class Town(Doors):
         tenant.keys = [tenant.key_id]
         tenant.stream = Stream(self.streams, self.base, tenant, self.watch)
         await tenant.stream.endpoint
+        tenant.session = await self.sign_in(tenant.id)
+        if tenant.is_asked:
+            rule = f"/api/admin/customers/{tenant.id}/approval-rules/obsidian_update_note"
+            await self.operator("PUT", rule, {"rule": "ask"})
         await self._person_writes(tenant)
 
     async def _connect(self, tenant: Tenant, platform: str, credentials: dict[str, str], status: int = 200) -> None:
@@ -185,6 +190,75 @@ class Town(Doors):
         spare = (await self.send(tenant, "PUT", "/api/media?filename=b.txt", tenant.mark, 201))["handle"]
         await self.send(tenant, "DELETE", f"/api/media/{spare}", None, 204)
 
+    async def do_ask_first(self, tenant: Tenant, rng: random.Random) -> None:
+        """Half of the customers want to be asked before a note is made, and say yes."""
+        if tenant.asked:
+            return
+        note = {"path": "Asked.md", "content": f"{tenant.mark} asked", "create": True}
+        tenant.asked = True
+        first = await self.call(tenant, rng.choice(DOORS), "obsidian_update_note", **note)
+        assert first.error == ("approval_required" if tenant.is_asked else None), first
+        if not tenant.is_asked:
+            return
+        (waiting,) = (await self.get(tenant, "/api/approvals"))["approvals"]
+        tenant.approval = waiting["id"]
+        await self.get(tenant, "/api/approval-rules")
+        await self._as_person(tenant, "POST", f"/api/approvals/{tenant.approval}/approve")
+        for _ in range(300):
+            shown = await self.get(tenant, f"/api/approvals/{tenant.approval}")
+            if shown["status"] == "done":
+                break
+            await asyncio.sleep(0.05)
+        assert (shown["status"], shown["problem"]) == ("done", None), shown
+        tenant.done["obsidian_update_note", "success"] += 1
+        again = await self.call(tenant, rng.choice(DOORS), "obsidian_update_note", **note)
+        assert again.structured == shown["result"], again
+        tenant.done["obsidian_update_note", "success"] -= 1
+        tenant.done["obsidian_update_note", "replayed"] += 1
+        read = await self.call(tenant, rng.choice(DOORS), "obsidian_read_note", path="Asked.md")
+        assert note["content"] in json.dumps(read.structured), read
+        third = await self.call(tenant, rng.choice(DOORS), "obsidian_update_note", **note)
+        assert third.error == "approval_required", third
+        waiting = (await self.get(tenant, "/api/approvals?status=pending"))["approvals"]
+        (second,) = (one["id"] for one in waiting)
+        await self._as_person(tenant, "POST", f"/api/approvals/{second}/deny")
+        await self._as_person(tenant, "DELETE", "/api/approval-rules/obsidian_update_note", 204)
+        assert (await self.get(tenant, "/api/approval-rules"))["rules"] == []
+
+    async def _as_person(self, tenant: Tenant, method: str, path: str, status: int = 200) -> Any:
+        """As `send`, signed in instead of with a key."""
+        return await self.send(tenant, method, path, None, status, authorization=f"Bearer {tenant.session}")
+
+    async def do_choose_an_account(self, tenant: Tenant, rng: random.Random) -> None:
+        if tenant.label:
+            for label, bot in ((tenant.label, tenant.second_bot), ("default", tenant.bot)):
+                await self.send(tenant, "PUT", "/api/connections/telegram/default", {"account": label})
+                me = await self.call(tenant, rng.choice(DOORS), "telegram_get_me")
+                assert me.structured["id"] == bot, me
+
+    async def do_look_after_accounts(self, tenant: Tenant, _rng: random.Random) -> None:
+        if not tenant.checked:
+            label = tenant.checked = tenant.label or "default"
+            before = await self._looks(tenant)
+            looks = [await self.send(tenant, "POST", f"/api/connections/telegram/check?account={label}") for _ in "ab"]
+            assert (looks[0]["outcome"], looks[0]["account"]) == ("works", label), looks
+            assert looks[1] == looks[0], "the second look is not the first one's answer"
+            after = await self._looks(tenant)
+            assert [name for name in after if after[name] != before[name]] == [("telegram", label)], (before, after)
+            await self.send(tenant, "POST", "/api/connections/whatsapp/steps")
+            tenant.steps = await self._steps(tenant)
+            assert tenant.steps, "nothing was set up"
+
+    async def _steps(self, tenant: Tenant) -> list[Any]:
+        """How the steps of the customer's WhatsApp number stand; one of them shows the number."""
+        details = (await self.get(tenant, "/api/connections"))["details"]
+        return next(one["steps"] for one in details if one["platform"] == "whatsapp")
+
+    async def _looks(self, tenant: Tenant) -> dict[tuple[str, str], str]:
+        """Account → when it was looked at last."""
+        details = (await self.get(tenant, "/api/connections"))["details"]
+        return {(one["platform"], one["account"]): one["last_checked_at"] for one in details}
+
     async def do_connect_again(self, tenant: Tenant, _rng: random.Random) -> None:
         await self._connect(tenant, "whatsapp", number(tenant.phone, tenant.business, tenant.wa_token))
 
@@ -216,9 +290,21 @@ class Town(Doors):
             await self.get(tenant, f"/api/media/{other.file}/content", 404)
             await self.send(tenant, "DELETE", f"/api/media/{other.file}", None, 404)
 
+    async def try_approvals(self, tenant: Tenant, rng: random.Random) -> None:
+        other = self._neighbour(tenant, rng)
+        if other.approval:
+            await self.get(tenant, f"/api/approvals/{other.approval}", 404)
+            for answer in ("approve", "deny"):
+                await self._as_person(tenant, "POST", f"/api/approvals/{other.approval}/{answer}", 404)
+
+    async def try_accounts(self, tenant: Tenant, rng: random.Random) -> None:
+        other = f"lab{self._neighbour(tenant, rng).number:04d}"
+        await self.send(tenant, "PUT", "/api/connections/telegram/default", {"account": other}, 404)
+        await self.send(tenant, "POST", f"/api/connections/telegram/check?account={other}", None, 404)
+
     async def try_operators_routes(self, tenant: Tenant, rng: random.Random) -> None:
         other = self._neighbour(tenant, rng)
-        for part in ("", "/audit", "/usage", "/connections", "/api-keys"):
+        for part in ("", "/audit", "/usage", "/connections", "/api-keys", "/approval-rules"):
             await self.get(tenant, f"/api/admin/customers/{other.id}{part}", 403)
 
     async def try_to_be_another(self, tenant: Tenant, rng: random.Random) -> None:
@@ -340,6 +426,7 @@ class Town(Doors):
         assert usage["by_tool"] == dict(expected), (usage, expected)
         assert (usage["used"], usage["remaining"]) == (expected.total(), usage["limit"] - expected.total())
         linked = (await self.get(tenant, "/api/connections"))["details"]
+        assert await self._steps(tenant) == tenant.steps
         assert sorted(one["external_id"] for one in linked) == sorted(["notes", str(tenant.bot), tenant.phone])
         keys = (await self.get(tenant, "/api/api-keys?revoked=true"))["api_keys"]
         assert [key["id"] for key in keys] == tenant.keys
