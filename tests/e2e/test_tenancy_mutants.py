@@ -77,6 +77,7 @@ UNNOTICED: dict[str, str] = {
     "hermes.connections.revocation.Revocation.before": "only what a vendor gave is given back (tests/connections)",
     "hermes.connections.rotation.UnreadableCredential.__init__": "a line of the operator's report on keys",
     "hermes.connections.service.Connections._tell": "only who subscribed is told (tests/transports)",
+    "hermes.connections.service.Connections._follow": "only who unlinks the chosen account (tests/connections)",
     "hermes.connections.store.CredentialStore.renew": "only what a vendor lets run out is renewed (tests/connections)",
     "hermes.connections.store.CredentialStore.put_incomplete": "only signing in at a vendor waits (tests/connections)",
     "hermes.connections.witness.CallWitness.__call__": "noted every five minutes at most (tests/connections)",
@@ -90,7 +91,6 @@ UNNOTICED: dict[str, str] = {
     "hermes.identity.known_callers.KnownCallers._read_current_customer": "matters only to operators during a change",
     "hermes.identity.key_cache.KeyCache.confirm": "matters only to operators during a change",
     "hermes.identity.key_cache.KeyCache.forget_version": "matters only after SQL came back from a backup",
-    "hermes.identity.readers.ApiKeyReader.numbered": "only long calls outlive their request (tests/gateway)",
     "hermes.identity.readers.ApiKeyReader.note_use": "it names one key by its id, which is the caller's own",
     "hermes.media.store.MediaStore.open": "only tools that take files open them (tests/media)",
     "hermes.media.store.MediaStore._open": "only tools that take files open them (tests/media)",
@@ -105,6 +105,7 @@ UNNOTICED: dict[str, str] = {
     "SQL in approval_rows.ApprovalRows.with_key": "it names one by a hash that the customer's id is part of",
     "SQL in health_rows.HealthRows.found": "it names the ciphertext that was tried, which is one customer's",
     "SQL in health_rows.HealthRows.seen": "noted every five minutes at most (tests/connections)",
+    "SQL in readers.ApiKeyReader._read": "it names one key by its id, which the customer's own approval has",
     "SQL in readers.ApiKeyReader.note_use": "it names one key by its id, which is the caller's own",
     "SQL in renewal_rows.RenewalRows.read": "only what a vendor lets run out is renewed (tests/connections)",
     "SQL in service.ApiKeys.revoke": "it names one key by its id, which was found to be the customer's before",
@@ -429,7 +430,7 @@ async def test_no_forgotten_customer_id_goes_unnoticed(tmp_path: Path, town_clas
 def share_of(
     faults: dict[str, Callable[[pytest.MonkeyPatch], None]],
 ) -> dict[str, Callable[[pytest.MonkeyPatch], None]]:
-    """A third of the faults, another one each day; all of them with HERMES_MUTANTS_EVERY=1 (`make soak`)."""
-    every = int(os.environ.get("HERMES_MUTANTS_EVERY", "3"))
+    """A sixth of the faults, another one each day; all of them with HERMES_MUTANTS_EVERY=1 (`make soak`)."""
+    every = int(os.environ.get("HERMES_MUTANTS_EVERY", "6"))
     turn = datetime.now(UTC).date().toordinal() % every
     return {name: fault for number, (name, fault) in enumerate(faults.items()) if number % every == turn}

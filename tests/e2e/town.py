@@ -19,6 +19,8 @@ MARKED_KEY = re.compile(
     r"(creds|creds_version|log_seq|log_ids|logs|quota|rate|idem|pending|lock|sse|customer:version|platform_health"
     r"|limits:\{LIMITER/connections\.check)[:/](cus_[0-9a-z]{26})([:/]|$)"
 )
+LOOKED_AFTER = 30
+"""So many customers also look after their accounts and say yes and no: that takes long, and more would show no more."""
 SHARED_KEYS = re.compile(
     r"(lock:)?(jobs|usage:stream|pending:index|wa_phone_id|routing|cron)(:|$)"
     r"|customer:(apikey:[0-9a-f]{64}|session:ses_[0-9a-z]{26})$"
@@ -192,7 +194,7 @@ class Town(Doors):
 
     async def do_ask_first(self, tenant: Tenant, rng: random.Random) -> None:
         """Half of the customers want to be asked before a note is made, and say yes."""
-        if tenant.asked:
+        if tenant.asked or tenant.number >= LOOKED_AFTER:
             return
         note = {"path": "Asked.md", "content": f"{tenant.mark} asked", "create": True}
         tenant.asked = True
@@ -237,7 +239,7 @@ class Town(Doors):
                 assert me.structured["id"] == bot, me
 
     async def do_look_after_accounts(self, tenant: Tenant, _rng: random.Random) -> None:
-        if not tenant.checked:
+        if not tenant.checked and tenant.number < LOOKED_AFTER:
             label = tenant.checked = tenant.label or "default"
             before = await self._looks(tenant)
             looks = [await self.send(tenant, "POST", f"/api/connections/telegram/check?account={label}") for _ in "ab"]
@@ -260,7 +262,8 @@ class Town(Doors):
         return {(one["platform"], one["account"]): one["last_checked_at"] for one in details}
 
     async def do_connect_again(self, tenant: Tenant, _rng: random.Random) -> None:
-        await self._connect(tenant, "whatsapp", number(tenant.phone, tenant.business, tenant.wa_token))
+        if tenant.number < LOOKED_AFTER:
+            await self._connect(tenant, "whatsapp", number(tenant.phone, tenant.business, tenant.wa_token))
 
     # hostile tries: the neighbour's ids, wherever an id can be given
 
@@ -426,7 +429,7 @@ class Town(Doors):
         assert usage["by_tool"] == dict(expected), (usage, expected)
         assert (usage["used"], usage["remaining"]) == (expected.total(), usage["limit"] - expected.total())
         linked = (await self.get(tenant, "/api/connections"))["details"]
-        assert await self._steps(tenant) == tenant.steps
+        assert not tenant.steps or await self._steps(tenant) == tenant.steps
         assert sorted(one["external_id"] for one in linked) == sorted(["notes", str(tenant.bot), tenant.phone])
         keys = (await self.get(tenant, "/api/api-keys?revoked=true"))["api_keys"]
         assert [key["id"] for key in keys] == tenant.keys
