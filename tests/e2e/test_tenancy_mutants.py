@@ -59,6 +59,7 @@ ELSEWHERE = (
 apart. A cipher is bound to the customer besides; that is seen only by who holds the file of another one."""
 NOBODY = "cus_" + "0" * 26
 CUSTOMERS = 4
+EVERY = int(os.environ.get("HERMES_MUTANTS_EVERY", "6"))
 SECONDS = 8
 """A run that takes longer hangs, unless the machine is so busy that a run without any fault takes as long."""
 FAMILIES = (
@@ -76,6 +77,8 @@ UNNOTICED: dict[str, str] = {
     "hermes.connections.onboarding.Onboardings.before_unlinking": "only who unlinks a number (tests/connections)",
     "hermes.connections.revocation.Revocation.before": "only what a vendor gave is given back (tests/connections)",
     "hermes.connections.rotation.UnreadableCredential.__init__": "a line of the operator's report on keys",
+    "hermes.connections.service.Connections.refuse_stranger": "only who opens another's link (tests/web)",
+    "hermes.connections.service.Connections._set_up": "only who unlinks a number (tests/connections)",
     "hermes.connections.service.Connections._tell": "only who subscribed is told (tests/transports)",
     "hermes.connections.service.Connections._follow": "only who unlinks the chosen account (tests/connections)",
     "hermes.connections.store.CredentialStore.renew": "only what a vendor lets run out is renewed (tests/connections)",
@@ -397,7 +400,7 @@ def _told(noticed: BaseException | None) -> str:
     return "NOT NOTICED" if noticed is None else f"{type(noticed).__name__} {str(noticed)[:150]!r}"
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(200 + 3000 // EVERY)
 async def test_no_forgotten_customer_id_goes_unnoticed(tmp_path: Path, town_class: Any) -> None:
     async with quiet(), village(tmp_path / "data", town_class) as place:
         seen: set[str] = set()
@@ -431,6 +434,5 @@ def share_of(
     faults: dict[str, Callable[[pytest.MonkeyPatch], None]],
 ) -> dict[str, Callable[[pytest.MonkeyPatch], None]]:
     """A sixth of the faults, another one each day; all of them with HERMES_MUTANTS_EVERY=1 (`make soak`)."""
-    every = int(os.environ.get("HERMES_MUTANTS_EVERY", "6"))
-    turn = datetime.now(UTC).date().toordinal() % every
-    return {name: fault for number, (name, fault) in enumerate(faults.items()) if number % every == turn}
+    turn = datetime.now(UTC).date().toordinal() % EVERY
+    return {name: fault for number, (name, fault) in enumerate(faults.items()) if number % EVERY == turn}

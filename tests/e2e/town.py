@@ -247,9 +247,10 @@ class Town(Doors):
             assert looks[1] == looks[0], "the second look is not the first one's answer"
             after = await self._looks(tenant)
             assert [name for name in after if after[name] != before[name]] == [("telegram", label)], (before, after)
-            await self.send(tenant, "POST", "/api/connections/whatsapp/steps")
             tenant.steps = await self._steps(tenant)
             assert tenant.steps, "nothing was set up"
+            await self.send(tenant, "POST", "/api/connections/whatsapp/steps")
+            assert await self._steps(tenant) == tenant.steps
 
     async def _steps(self, tenant: Tenant) -> list[Any]:
         """How the steps of the customer's WhatsApp number stand; one of them shows the number."""
