@@ -105,6 +105,7 @@ UNNOTICED: dict[str, str] = {
     "hermes.media.store._key_name": "binds a file's own key to the customer besides; files are told apart before",
     "SQL in store.MediaStore._remove": "it names one file by its handle, which was found to be the customer's",
     "hermes.storage.leases.RedisLeases.turn": "only renewals take turns (tests/connections)",
+    "SQL in approval_rows.ApprovalRows._change": "it names one by its id, which was found to be the customer's",
     "SQL in approval_rows.ApprovalRows.with_key": "it names one by a hash that the customer's id is part of",
     "SQL in health_rows.HealthRows.found": "it names the ciphertext that was tried, which is one customer's",
     "SQL in health_rows.HealthRows.seen": "noted every five minutes at most (tests/connections)",
@@ -316,9 +317,9 @@ def watch_sql(patch: pytest.MonkeyPatch, forget: str | None, seen: set[str]) -> 
 
 
 def _place() -> str:
-    """The function of hermes that is at work, like `store.CredentialStore.labels`."""
+    """The function of hermes that is at work, like `store.CredentialStore.labels`; no helper of storage/sql.py."""
     frame: Any = sys._getframe(2)
-    while "/hermes/" not in frame.f_code.co_filename:
+    while "/hermes/" not in frame.f_code.co_filename or frame.f_code.co_filename.endswith("/storage/sql.py"):
         frame = frame.f_back
     return f"{Path(frame.f_code.co_filename).stem}.{frame.f_code.co_qualname}"
 
