@@ -119,7 +119,10 @@ class Town(Doors):
         rng = random.Random(f"{self.seed} {tenant.number}")  # noqa: S311  (only chooses what a customer does)
         deeds = [getattr(self, name) for name in dir(self) if name.startswith("do_")]
         tricks = [getattr(self, name) for name in dir(self) if name.startswith("try_")]
-        plan = [*deeds, *tricks, *rng.choices(deeds, k=max(self.steps - len(deeds), 0))]
+        every = [*deeds, *tricks]
+        # Each of many does a part of it, so that all of it is done next to everything else; each of a few does all.
+        plan = {self.do_send, self.do_write_by_whatsapp, *rng.sample(every, k=self.steps or len(every))}
+        plan = sorted(plan, key=lambda deed: deed.__name__)
         rng.shuffle(plan)
         for deed in plan:
             await deed(tenant, rng)
