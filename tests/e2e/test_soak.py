@@ -1,6 +1,6 @@
 """Every tool called by every door while the platforms fail at random: nothing is done twice, and every end is known.
 
-HERMES_SOAK_SECONDS says for how long (20 by default, 40 in CI, 600 in `make soak`).
+HERMES_SOAK_SECONDS says for how long (20 by default, 60 in CI, 600 in `make soak`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from hermes.platforms.base import Effect
 from hermes.platforms.catalog import Catalog, load_catalog
 from hermes.platforms.facts import load_facts
 
-SECONDS = float(os.environ.get("HERMES_SOAK_SECONDS") or (40 if os.environ.get("CI") else 20))
+SECONDS = float(os.environ.get("HERMES_SOAK_SECONDS") or (60 if os.environ.get("CI") else 20))
 IN_FLIGHT = 16
 CUSTOMERS = 5
 CHANCE = 0.01

@@ -12,10 +12,10 @@ from hermes.app import open_house
 from hermes.settings import load_settings
 
 CUSTOMERS = int(os.environ.get("HERMES_TENANTS", "200"))
-STEPS = 12
+STEPS = 10
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(300)
 async def test_customers_never_see_each_other(new_hermes: Callable[..., Any], town_class: Any) -> None:
     server = new_hermes().start()
     settings = load_settings({}, env_file=None, data_dir=server.data_dir, public_url=server.url)

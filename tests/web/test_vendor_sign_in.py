@@ -34,7 +34,7 @@ from hermes.storage.redis import Redis
 from hermes.storage.sql import Database
 from hermes.storage.stores import Stores
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.storage, pytest.mark.timeout(300)]
 
 WAYS = {
     "discord": ("discord", "/api/discord/guilds"),
