@@ -14,9 +14,11 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
+import uvicorn.server
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, MetaData, delete, make_url, text
@@ -31,6 +33,19 @@ from hermes.storage.sql import Database
 DATABASE_URL = os.environ.get("HERMES_TEST_DATABASE_URL")
 REDIS_URLS = os.environ.get("HERMES_TEST_REDIS_URL", "").split()
 PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
+def pytest_configure() -> None:
+    """Servers within the tests' process end at once: uvicorn looks only ten times a second whether it is to end, and
+    then waits as long again for its connections, which a thousand tests would wait for."""
+    uvicorn.server.asyncio = SimpleNamespace(**vars(asyncio) | {"sleep": _short_sleep})  # type: ignore[assignment]
+
+
+async def _short_sleep(seconds: float) -> None:
+    await _sleep(min(seconds, 0.005))
+
+
+_sleep = asyncio.sleep
 
 
 def pytest_collection_finish() -> None:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 import httpx2
 import pytest
+from ephemeral_port_reserve import reserve
 
 from harness.person import person
 
 pytestmark = pytest.mark.timeout(300)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-    return port
-
-
 def test_the_authorization_server(suite: Any, house: dict[str, Any]) -> None:
-    port = free_port()
+    port = reserve()
     wanted = {
         "client_name": "Conformance",
         "redirect_uris": [f"http://127.0.0.1:{port}/callback"],

@@ -19,6 +19,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from ephemeral_port_reserve import reserve
 from redis import Redis
 
 from e2e.wire import parsed
@@ -199,9 +200,7 @@ class Sandbox:
     """A `hermes sandbox` process, whose record of what was sent outlives any hermes."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
+        self._port = reserve()
         self.url = f"http://127.0.0.1:{self._port}"
         self._process = subprocess.Popen(
             [sys.executable, "-m", "hermes", "sandbox", "--port", str(self._port)], cwd=folder, env=_clean_environ(),

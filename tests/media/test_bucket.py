@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from ephemeral_port_reserve import reserve
 from fastapi import FastAPI
 
 from hermes.crypto import Keyring
@@ -37,8 +38,7 @@ BUCKET = "uploads"
 @pytest.fixture(scope="session")
 def s3() -> Iterator[str]:
     """The address of the stand-in (moto)."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = reserve()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _await_port(port, process)
@@ -169,8 +169,7 @@ async def test_a_large_file_passes_through_a_bucket_in_little_memory(bucket: Buc
 
 
 async def test_a_store_that_is_away_is_no_fault_of_the_request(media: Any) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = reserve()
     place = BucketPlace.from_settings(settings_for(f"http://127.0.0.1:{port}"), BUCKET)
     store = MediaStore(media.database, Keyring(b"k" * 32), media.store._guarded, place)
     app = FastAPI()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from ephemeral_port_reserve import reserve
 from playwright.async_api import Page, async_playwright
 from pydantic import SecretStr
 from sqlalchemy import func, select
@@ -150,7 +150,7 @@ async def visit(redis: Redis, valkey: RedisServer, database: Database, tmp_path:
     async with AsyncExitStack() as stack:
         sandbox = Sandbox()
         vendors = await stack.enter_async_context(RunningSandbox(sandbox.app))
-        port = _free_port()
+        port = reserve()
         origin = f"http://127.0.0.1:{port}"
         catalog = load_catalog()
         given = {
@@ -159,7 +159,7 @@ async def visit(redis: Redis, valkey: RedisServer, database: Database, tmp_path:
             "CREDENTIAL_ENCRYPTION_KEY": "a" * 64,
             "JWT_SECRET": "b" * 64,
             "SMTP_HOST": "127.0.0.1",
-            "SMTP_PORT": str(_free_port()),
+            "SMTP_PORT": str(reserve()),
             "SMTP_SECURITY": "none",
             "SMTP_FROM": "hello@example.com",
         }
@@ -179,12 +179,6 @@ async def visit(redis: Redis, valkey: RedisServer, database: Database, tmp_path:
         headers = {"Authorization": f"Bearer {made.key.secret}"}
         http = await stack.enter_async_context(httpx2.AsyncClient(base_url=origin, headers=headers, timeout=30))
         yield Visit(house, sandbox, await context.new_page(), http, origin, made.row.id)
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 @pytest.mark.parametrize("provider", WAYS)

@@ -25,6 +25,7 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from ephemeral_port_reserve import reserve
 
 IMAP_HOST = "imap.mail.example"
 SMTP_HOST = "smtp.mail.example"
@@ -111,7 +112,11 @@ service imap-login {{
 }}
 service anvil {{
   chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
+auth_failure_delay = 0
 passdb {{
   driver = oauth2
   mechanisms = xoauth2
@@ -149,7 +154,7 @@ def running_dovecot(certificate: Path, key: Path) -> Iterator[Dovecot]:
     """A Dovecot with empty mailboxes, for as long as the block lasts."""
     folder = Path(tempfile.mkdtemp(prefix="hermes-dovecot."))
     folder.chmod(0o755)
-    server = Dovecot(free_port(), folder, mail_owner())
+    server = Dovecot(reserve(), folder, mail_owner())
     (folder / "mail").mkdir()
     os.chown(folder / "mail", *server.owner)
     tokens = folder / "keys" / "default" / "HS256"
@@ -177,11 +182,6 @@ def _me() -> str:
 
 def _my_group() -> str:
     return grp.getgrgid(os.getgid()).gr_name
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 def await_port(port: int, process: subprocess.Popen[bytes], folder: Path) -> None:
@@ -267,7 +267,7 @@ class _WithOAuth(SMTP):
 
 class SmtpController(Controller):
     def __init__(self, handler: Any, *, starttls: ssl.SSLContext | None, **given: Any) -> None:
-        super().__init__(handler, hostname="127.0.0.1", port=free_port(), **given)
+        super().__init__(handler, hostname="127.0.0.1", port=reserve(), **given)
         self._starttls = starttls
 
     def factory(self) -> SMTP:
