@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
-import sys
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -61,7 +59,3 @@ async def main(point: str, connection_id: str, origin: str, database_url: str, r
     kill_at(point)
     await replica.renewals.renew(connection_id)
     raise AssertionError("the process should be gone")
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from email.message import EmailMessage
@@ -17,8 +15,9 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from conftest import RedisServer
+from connections import renewal_process
 from connections.oauth_bench import Bench, Time, bench_settings
-from connections.renewal_process import POINTS
+from forked import Forked
 from hermes.connections.models import ConnectionRow
 from hermes.connections.telling import Telling
 from hermes.errors import HermesError, NeedsReconnect, PlatformUnavailable
@@ -331,7 +330,7 @@ async def test_a_server_without_the_vendors_app_says_so(bench: Bench) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", renewal_process.POINTS)
 @pytest.mark.parametrize("platform", ["twitter", "linkedin"])
 async def test_a_process_killed_while_it_renews_locks_nobody_out(bench: Bench, platform: str, point: str) -> None:
     """With kill -9, at every point. Only where the vendor had spent the refresh token and its answer was not stored,
@@ -342,11 +341,10 @@ async def test_a_process_killed_while_it_renews_locks_nobody_out(bench: Bench, p
     before = await bench.credential("cus_a", platform)
     origin = bench.settings.environ["SANDBOX_ORIGIN"]
     database_url = bench.database.url.render_as_string(hide_password=False)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "connections.renewal_process", point, linked, origin, database_url, bench.redis_url,
-        bench.now().isoformat(), env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
-    )  # fmt: skip
-    assert await process.wait() == -signal.SIGKILL
+    process = Forked(
+        renewal_process.main, point, linked, origin, database_url, bench.redis_url, bench.now().isoformat()
+    )
+    assert await asyncio.to_thread(process.wait, 60) == -signal.SIGKILL
     await bench.replica().renewals.renew(linked)
     row, after = await bench.row("cus_a", platform), await bench.credential("cus_a", platform)
     lost = platform == "twitter" and point in ("answered", "before_commit")

@@ -1,4 +1,7 @@
-"""hermes as people run it: a process of its own, on a data folder of its own, with the sandbox in it or beside it."""
+"""hermes as people run it: a process of its own, on a data folder of its own, with the sandbox in it or beside it.
+
+It is forked from one that has loaded hermes already; with `fresh` it has an interpreter of its own, as people start it.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ from ephemeral_port_reserve import reserve
 from redis import Redis
 
 from e2e.wire import parsed
+from forked import Forked, run_hermes, start_hermes
 
 _READY = re.compile(r"hermes is ready at (\S+)")
 _SANDBOX = re.compile(r"Sandbox\s+(\S+?)/? ")
@@ -58,37 +62,38 @@ def _descendants(pid: int) -> dict[int, str]:
 class Hermes:
     """One `hermes serve` process; `start` may be called again after `kill` or `stop`."""
 
-    def __init__(self, data_dir: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
+    def __init__(self, data_dir: Path, *arguments: str, env: dict[str, str] | None = None, fresh: bool = False) -> None:
         self.data_dir = data_dir
         self.output: list[str] = []
         self.url = ""
         self.sandbox = ""
         self._arguments = arguments
         self._env = env or {}
-        self._process: subprocess.Popen[str] | None = None
+        self._fresh = fresh
+        self._process: subprocess.Popen[str] | Forked | None = None
         self._ready = threading.Event()
 
     def start(self) -> Hermes:
         """Start, and wait until it says that it is ready."""
         self._ready.clear()
-        command = [sys.executable, "-m", "hermes", "serve", "--port", "0", "--data-dir", str(self.data_dir)]
+        words = ["serve", "--port", "0", "--data-dir", str(self.data_dir)]
         sandbox = ["--sandbox", "--sandbox-port", "0"] if "--live" not in self._arguments else []
         rest = [argument for argument in self._arguments if argument != "--live"]
         self.url = ""
-        self._process = subprocess.Popen(
-            [*command, *sandbox, *rest],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**_clean_environ(), **self._env},
-            cwd=self.data_dir.parent,
-        )
+        self._process = self._launch([*words, *sandbox, *rest])
         threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
         if not self._ready.wait(_START_SECONDS) or not self.url:
             raise AssertionError("hermes did not become ready:\n" + "".join(self.output[-40:]))
         return self
 
-    def _read(self, process: subprocess.Popen[str]) -> None:
+    def _launch(self, words: list[str]) -> subprocess.Popen[str] | Forked:
+        env, cwd = {**_clean_environ(), **self._env}, self.data_dir.parent
+        if not self._fresh:
+            return start_hermes(words, env=env, cwd=cwd)
+        command, pipe = [sys.executable, "-m", "hermes", *words], subprocess.PIPE
+        return subprocess.Popen(command, stdout=pipe, stderr=subprocess.STDOUT, text=True, env=env, cwd=cwd)
+
+    def _read(self, process: subprocess.Popen[str] | Forked) -> None:
         assert process.stdout is not None
         for line in process.stdout:
             self.output.append(line)
@@ -178,15 +183,13 @@ class Hermes:
         self, *arguments: str, stdin: str | None = None, env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """A `hermes` command beside the server, on the same data folder."""
+        given = {**_clean_environ(), "DATA_DIR": str(self.data_dir), **self._env, **(env or {})}
+        cwd = self.data_dir.parent
+        if not self._fresh:
+            return run_hermes(list(arguments), env=given, cwd=cwd, stdin=stdin)
+        command = [sys.executable, "-m", "hermes", *arguments]
         return subprocess.run(
-            [sys.executable, "-m", "hermes", *arguments],
-            capture_output=True,
-            text=True,
-            input=stdin,
-            timeout=60,
-            check=False,
-            env={**_clean_environ(), "DATA_DIR": str(self.data_dir), **self._env, **(env or {})},
-            cwd=self.data_dir.parent,
+            command, capture_output=True, text=True, input=stdin, timeout=60, check=False, env=given, cwd=cwd
         )
 
 
@@ -202,10 +205,9 @@ class Sandbox:
     def __init__(self, folder: Path) -> None:
         self._port = reserve()
         self.url = f"http://127.0.0.1:{self._port}"
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "hermes", "sandbox", "--port", str(self._port)], cwd=folder, env=_clean_environ(),
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        self._process = start_hermes(
+            ["sandbox", "--port", str(self._port)], env=_clean_environ(), cwd=folder, heard=False
+        )
         deadline = time.monotonic() + _START_SECONDS
         while not self._answers():
             assert self._process.poll() is None, "the sandbox did not start"
@@ -233,7 +235,7 @@ class Sandbox:
             assert response.status == 200, await response.text()
 
     def close(self) -> None:
-        self._process.kill()
+        self._process.send_signal(signal.SIGKILL)
         self._process.wait()
 
     def _answers(self) -> bool:
@@ -379,8 +381,8 @@ def new_hermes(tmp_path: Path) -> Iterator[Callable[..., Hermes]]:
     """Makes hermes processes on `tmp_path/data`; all are killed at the end."""
     made: list[Hermes] = []
 
-    def make(*arguments: str, folder: str = "data", env: dict[str, str] | None = None) -> Hermes:
-        made.append(Hermes(tmp_path / folder, *arguments, env=env))
+    def make(*arguments: str, folder: str = "data", env: dict[str, str] | None = None, fresh: bool = False) -> Hermes:
+        made.append(Hermes(tmp_path / folder, *arguments, env=env, fresh=fresh))
         return made[-1]
 
     yield make

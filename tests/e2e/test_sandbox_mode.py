@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,19 +71,18 @@ def test_commands_stay_on_the_sandbox_when_the_server_is_gone(server: Any) -> No
 def test_a_folder_is_for_one_of_the_two(server: Any, new_hermes: Callable[..., Any]) -> None:
     server.stop()
     assert (server.data_dir / "mode").read_text().strip() == "sandbox"
-    refused = _serve(server.data_dir)
+    refused = _serve(server)
     assert refused.returncode == 1
     assert "has been used with --sandbox" in refused.stderr
     live = new_hermes("--live", folder="live").start()
     live.stop()
-    refused = _serve(live.data_dir, "--sandbox", "--sandbox-port", "0")
+    refused = _serve(live, "--sandbox", "--sandbox-port", "0")
     assert refused.returncode == 1
     assert "has been used without --sandbox" in refused.stderr
 
 
-def _serve(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "hermes", "serve", "--port", "0", "--data-dir", str(folder), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=folder.parent)
+def _serve(server: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return server.run("serve", "--port", "0", *arguments)  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def with_toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 async def test_a_toy_platform(with_toy: Path, new_hermes: Callable[..., Any]) -> None:
-    server = new_hermes().start()
+    server = new_hermes(fresh=True).start()
     arguments = {"name": "Ann"}
     async with httpx2.AsyncClient(base_url=server.url, headers={"x-api-key": server.api_key}) as http:
         transport = streamable_http_client(f"{server.url}/mcp", http_client=http)
@@ -170,7 +170,7 @@ async def test_a_toy_platform(with_toy: Path, new_hermes: Callable[..., Any]) ->
     assert json.loads(called_by_command.stdout)["result"] == {"greeting": "Hello, Bob!", "by": "demo"}
     # Live, with the operator's own token from the environment; the other server's stand-in plays the vendor.
     vendor = {"TOY_API_BASE_URL": f"{server.sandbox.rstrip('/')}/toy", "TOY_TOKEN": "toy-operators-own"}
-    live = new_hermes("--live", folder="live", env=vendor).start()
+    live = new_hermes("--live", folder="live", env=vendor, fresh=True).start()
     async with httpx2.AsyncClient(base_url=live.url, headers={"x-api-key": live.operator_key}) as http:
         own = await http.get("/api/toy/greeting", params=arguments)
         assert own.json() == {"greeting": "Hello, Ann!", "by": "operators-own"}, own.text

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
-import sys
 from collections.abc import Callable
 from typing import Any
-
-import orjson
 
 from hermes.connections.served import ServedCredentials
 from hermes.keys import seals
@@ -40,13 +36,9 @@ def kill_at(point: str, count: int) -> None:
     setattr(owner, name, run)
 
 
-async def main(point: str, count: str, environ: str, database_url: str, redis_url: str) -> None:
+async def main(point: str, count: int, environ: dict[str, str], database_url: str, redis_url: str) -> None:
     database, redis = Database(database_url), connect_redis(redis_url)
-    keys = await open_keys(database, load_settings(orjson.loads(environ), env_file=None))
-    kill_at(point, int(count))
+    keys = await open_keys(database, load_settings(environ, env_file=None))
+    kill_at(point, count)
     await move_all(database, redis, keys.keyring, lambda _what: lambda _done, _total: None)
     raise AssertionError("the process should be gone")
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))

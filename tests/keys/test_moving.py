@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 from sqlalchemy import insert, select, update
 
 from conftest import RedisServer
+from forked import Forked
 from hermes.connections.key_check import WrongKeyError, verify_key_check
 from hermes.connections.models import ConnectionRow
 from hermes.connections.names import key_name
@@ -205,14 +203,8 @@ async def test_a_move_that_is_killed_goes_on_where_it_was_and_loses_nothing(
     made = await kms.generate(database)
     environ = kms.environ(CREDENTIAL_ENCRYPTION_KEY=LOCAL)
     url = database.url.render_as_string(hide_password=False)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "keys.rotate_process", point, str(count)),
-        *(orjson.dumps(environ).decode(), url, valkey.url),
-        cwd=Path(rotate_process.__file__).parent.parent,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    _, said = await process.communicate()
-    assert process.returncode == -signal.SIGKILL, said.decode()
+    process = Forked(rotate_process.main, point, count, environ, url, valkey.url)
+    assert await asyncio.to_thread(process.wait, 60) == -signal.SIGKILL
     keys = await kms.open(database, CREDENTIAL_ENCRYPTION_KEY=LOCAL)
     halfway = await check_all(database, redis, keys.keyring, quiet)
     assert all(report.complete for report in halfway), "both keys together open everything at any moment"
