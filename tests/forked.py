@@ -15,17 +15,18 @@ import threading
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from pkgutil import iter_modules
 from tempfile import TemporaryFile
 from typing import IO, Any
 
+from hermes import commands
 from hermes.platforms.catalog import PLATFORMS
 
 LOADED = (
-    "hermes.__main__",
-    "hermes.cli",
-    "hermes.server",
-    "hermes.storage.migrate",
-    *(f"hermes.platforms.{name}" for name in PLATFORMS),
+    *("hermes.__main__", "hermes.cli", "hermes.server", "hermes.worker", "hermes.demo", "hermes.storage.migrate"),
+    *(f"hermes.commands.{module.name}" for module in iter_modules(commands.__path__)),
+    *(f"hermes.{room}.{name}" for room in ("platforms", "sandbox") for name in PLATFORMS),
+    *("pwdlib.hashers.argon2", "sqlalchemy.dialects.sqlite.aiosqlite"),
 )
 
 _context = multiprocessing.get_context("forkserver")
