@@ -12,7 +12,9 @@ import gc
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from uuid import uuid4
@@ -21,8 +23,12 @@ import pytest
 import uvicorn.server
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+from pwdlib.hashers.bcrypt import BcryptHasher
 from sqlalchemy import URL, MetaData, delete, make_url, text
 
+from hermes.identity import passwords
 from hermes.storage.data_folder import DataFolder
 from hermes.storage.embedded import EmbeddedValkey
 from hermes.storage.migrate import MIGRATIONS, migrate
@@ -37,8 +43,10 @@ PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
 def pytest_configure() -> None:
     """Servers within the tests' process end at once: uvicorn looks only ten times a second whether it is to end, and
-    then waits as long again for its connections, which a thousand tests would wait for."""
+    then waits as long again for its connections, which a thousand tests would wait for. Passwords are hashed by the
+    same algorithms for next to nothing, but where a test asks for `full_cost`, and in processes of their own."""
     uvicorn.server.asyncio = SimpleNamespace(**vars(asyncio) | {"sleep": _short_sleep})  # type: ignore[assignment]
+    passwords._hasher = _quick_hasher
 
 
 async def _short_sleep(seconds: float) -> None:
@@ -46,6 +54,23 @@ async def _short_sleep(seconds: float) -> None:
 
 
 _sleep = asyncio.sleep
+
+
+@cache
+def _quick_hasher() -> PasswordHash:
+    return PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1), BcryptHasher()))
+
+
+@pytest.fixture
+def full_cost(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Passwords are hashed at the product's own cost."""
+    monkeypatch.setattr(passwords, "_hasher", _product_hasher)
+    passwords._nobodys_hash.cache_clear()
+    yield
+    passwords._nobodys_hash.cache_clear()
+
+
+_product_hasher = passwords._hasher
 
 
 def pytest_collection_finish() -> None:
@@ -79,6 +104,13 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 @pytest.fixture
 async def redis(valkey: RedisServer) -> AsyncIterator[Redis]:
     """An empty Redis."""
+    async with empty_redis(valkey) as client:
+        yield client
+
+
+@asynccontextmanager
+async def empty_redis(valkey: RedisServer) -> AsyncIterator[Redis]:
+    """The same for a fixture on another event loop than the test's own."""
     client = connect_redis(valkey.url)
     await client.flushdb()
     yield client
@@ -102,6 +134,13 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
 @pytest.fixture
 async def database(schema: URL, tmp_path: Path) -> AsyncIterator[Database]:
     """A database with every table and no row."""
+    async with unfilled_database(schema, tmp_path) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def unfilled_database(schema: URL, tmp_path: Path) -> AsyncIterator[Database]:
+    """The same for a fixture on another event loop than the test's own."""
     if schema.get_backend_name() == "sqlite":
         path = tmp_path / "hermes.db"
         shutil.copyfile(str(schema.database), path)

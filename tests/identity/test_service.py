@@ -26,6 +26,7 @@ def _with(*grants: str) -> Caller:
     return Caller("customer", "cus_x", Via.API_KEY, "key_x", Grants.parse(grants), "free")
 
 
+@pytest.mark.usefixtures("full_cost")
 async def test_a_new_customer(identity: Any) -> None:
     made = await identity.customers.create(" Ada@Example.com ", "starter", "admin", password=SecretStr("correct horse"))
     row = await identity.customers.get(made.row.id)
@@ -37,7 +38,7 @@ async def test_a_new_customer(identity: Any) -> None:
         1,
     )
     assert PasswordHash((Argon2Hasher(),)).verify("correct horse", row.password_hash)
-    assert row.password_hash.startswith("$argon2id$")
+    assert row.password_hash.startswith("$argon2id$v=19$m=65536,t=3,p=4$")  # RFC 9106, section 4, the second choice
     assert is_well_formed(made.key.secret)
     [key] = (await identity.api_keys.page(row.id)).rows
     assert (key.grants, key.hint, key.revoked_at) == (["*:read", "*:write"], made.key.secret[-4:], None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -11,12 +12,13 @@ from typing import Any
 
 import httpx2
 import pytest
+import pytest_asyncio
 from ephemeral_port_reserve import reserve
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Browser, Page
 from pydantic import SecretStr
-from sqlalchemy import func, select
+from sqlalchemy import URL, func, select
 
-from conftest import RedisServer
+from conftest import RedisServer, empty_redis, unfilled_database
 from connections.oauth_bench import Time
 from hermes.app import House, build_house
 from hermes.asgi import App
@@ -30,11 +32,9 @@ from hermes.sandbox.oauth import OAuthDesk
 from hermes.sandbox.server import RunningSandbox
 from hermes.sandbox_mode import on_sandbox
 from hermes.settings import load_settings
-from hermes.storage.redis import Redis
-from hermes.storage.sql import Database
 from hermes.storage.stores import Stores
 
-pytestmark = [pytest.mark.storage, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.storage, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="session")]
 
 WAYS = {
     "discord": ("discord", "/api/discord/guilds"),
@@ -51,16 +51,6 @@ WAYS = {
 
 LONG_LIVED = ("facebook", "instagram", "linkedin")
 """Their access tokens live for sixty days, and are renewed in the background before that."""
-
-BROWSER = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 @dataclass
@@ -145,9 +135,16 @@ class Visit:
         return str(detail["status"])
 
 
-@pytest.fixture
-async def visit(redis: Redis, valkey: RedisServer, database: Database, tmp_path: Path) -> AsyncIterator[Visit]:
+async def close_contexts(browser: Browser) -> None:
+    """Nothing of a test's people is left to the next one."""
+    await asyncio.gather(*(context.close() for context in browser.contexts))
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visit(valkey: RedisServer, schema: URL, browser: Browser, tmp_path: Path) -> AsyncIterator[Visit]:
     async with AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(empty_redis(valkey))
+        database = await stack.enter_async_context(unfilled_database(schema, tmp_path))
         sandbox = Sandbox()
         vendors = await stack.enter_async_context(RunningSandbox(sandbox.app))
         port = reserve()
@@ -171,9 +168,7 @@ async def visit(redis: Redis, valkey: RedisServer, database: Database, tmp_path:
         await stack.enter_async_context(RunningSandbox(app.asgi, port=port))
         made = await house.customers.create("ada@example.com", plan="enterprise", password=SecretStr("correct horse"))
         token = await house.sessions.begin(made.row.id, client="the test's browser")
-        playwright = await stack.enter_async_context(async_playwright())
-        browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=BROWSER)
-        stack.push_async_callback(browser.close)
+        stack.push_async_callback(close_contexts, browser)
         context = await browser.new_context()
         await context.add_cookies([{"name": "session", "value": token, "url": origin}])
         headers = {"Authorization": f"Bearer {made.key.secret}"}

@@ -83,6 +83,7 @@ async def test_a_wrong_password_and_an_unknown_address_look_alike(town: Town) ->
     assert "The address or the password is wrong." in pages[0][1]
 
 
+@pytest.mark.usefixtures("full_cost")
 async def test_the_same_work_is_done_for_an_unknown_address(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     checked: list[str] = []
     real = passwords._hasher().verify_and_update
@@ -99,6 +100,7 @@ async def test_the_same_work_is_done_for_an_unknown_address(town: Town, monkeypa
     assert checked[0].startswith("$argon2id$")
 
 
+@pytest.mark.usefixtures("full_cost")
 async def test_a_bcrypt_hash_is_taken_and_replaced(town: Town) -> None:
     customer_id = await town.customer()
     old = BcryptHasher().hash(PASSWORD)
