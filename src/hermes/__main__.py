@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import gc
 
+from hermes.cli import app
+
+_GC_THRESHOLDS = (50_000, 10, 10)
+
 
 def main() -> None:
     """Run the command line."""
-    # What is imported lives as long as the process: to look through it again and again is a fifth of the start.
-    gc.disable()
-    from hermes.cli import app  # noqa: PLC0415
-
-    gc.enable()
+    # What is imported lives as long as the process: to look through it again and again is a fifth of the start. A
+    # server sets its own thresholds once it is ready.
+    gc.set_threshold(*_GC_THRESHOLDS)
     app()
 
 

@@ -13,6 +13,12 @@ from hermes.identity.views import ApiKeyView, NewApiKeyView
 
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke customers' API keys.")
 
+
+def register(commands: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    commands.add_typer(app, name="api-keys")
+
+
 Who = Annotated[str, typer.Option("--customer", metavar="CUSTOMER", help="The customer's id or e-mail address.")]
 
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hermes.commands.common import AsJson, command_house, print_json, print_table, run
-from hermes.gateway.models import ApprovalRow
-from hermes.identity.approval_rules import ApprovalRules
-from hermes.transports.approval_routes import RuleList
+
+if TYPE_CHECKING:
+    from hermes.gateway.models import ApprovalRow
+    from hermes.identity.approval_rules import ApprovalRules
 
 app = typer.Typer(no_args_is_help=True, help="List what waits for a customer; list, set and remove their rules.")
+
+
+def register(commands: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    commands.add_typer(app, name="approvals")
+
 
 CustomerArgument = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's id or e-mail address.")]
 TargetArgument = Annotated[
@@ -96,6 +103,8 @@ def unset_rule(customer: CustomerArgument, target: TargetArgument, as_json: AsJs
 
 def _print(found: ApprovalRules, *, as_json: bool) -> None:
     if as_json:
+        from hermes.transports.approval_routes import RuleList  # noqa: PLC0415  (a second, which help does without)
+
         print_json(RuleList.of(found).model_dump(mode="json")["rules"])
         return
     print_table(

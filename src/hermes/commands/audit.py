@@ -15,6 +15,12 @@ from hermes.commands.common import command_house, run
 
 app = typer.Typer(no_args_is_help=True, help="Export customers' audit trails.")
 
+
+def register(commands: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    commands.add_typer(app, name="audit")
+
+
 _COLUMNS: tuple[str, ...] = (
     "id", "at", "caller_kind", "caller_id", "client", "tool", "account", "arguments", "outcome", "error",
     "duration_ms", "request_id",

@@ -262,6 +262,11 @@ _DESCRIBE: Mapping[Client, Callable[[Server], ClientConfig]] = {
 }
 
 
+def register(commands: typer.Typer) -> None:
+    """Add the command to the command line."""
+    commands.command("client-config")(client_config)
+
+
 def _check_env_name(value: str | None) -> str | None:
     if value is not None and not _ENV_NAME.fullmatch(value):
         raise typer.BadParameter("must be a variable's name: letters, digits and underscores")

@@ -6,28 +6,19 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import orjson
 import typer
-from pydantic import ValidationError
-from redis.exceptions import RedisError
-from sqlalchemy.exc import SQLAlchemyError
 
-from hermes.app import House, open_house
-from hermes.errors import HermesError
-from hermes.observability.logs import configure_logging
-from hermes.settings import SettingsError, load_settings
-from hermes.storage.data_folder import DataFolderError
-from hermes.storage.redis import EvictingRedisError
-from hermes.storage.revisions import MigrationError
+from hermes.settings import load_settings
+
+if TYPE_CHECKING:
+    from hermes.app import House
 
 T = TypeVar("T")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-
-REFUSALS = (HermesError, SettingsError, DataFolderError, EvictingRedisError, MigrationError)
-"""Errors whose own sentence is for the person."""
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -41,18 +32,13 @@ def one_sentence() -> Iterator[None]:
     """Within the block, what a person can put right ends the process with status 1 and one sentence on stderr."""
     try:
         yield
-    except REFUSALS as error:
-        fail(str(error))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        fail(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
-    except RedisError as error:
-        fail(f"Redis cannot be reached ({type(error).__name__}); check REDIS_URL and that the server runs.")
-    except SQLAlchemyError as error:
-        fail(
-            f"The database did not answer as expected ({type(error).__name__}); check DATABASE_URL and that the server "
-            "runs. `hermes doctor` looks closer."
-        )
+    except Exception as error:
+        # It knows the errors of SQLAlchemy and Redis, a quarter of a second that only a command that failed needs.
+        from hermes.commands.refusals import sentence_of  # noqa: PLC0415
+
+        if (sentence := sentence_of(error)) is None:
+            raise
+        fail(sentence)
 
 
 def fail(message: str) -> NoReturn:
@@ -64,6 +50,10 @@ def fail(message: str) -> NoReturn:
 @asynccontextmanager
 async def command_house() -> AsyncIterator[House]:
     """The house for one command: beside a running server, or by itself."""
+    # The house is most of what a start costs, more than a second, and help does without it.
+    from hermes.app import open_house  # noqa: PLC0415
+    from hermes.observability.logs import configure_logging  # noqa: PLC0415
+
     settings = load_settings()
     # Standard output belongs to the command's answer, and a person wants that and not what the services note beside it.
     quiet = (

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict, replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
 from typer.core import TyperGroup
 
-from hermes.app import House
 from hermes.commands.common import AsJson, command_house, fail, print_json, print_table, run
-from hermes.connections.models import Connection
-from hermes.connections.revocation import Unlinked
 from hermes.identity.caller import Caller
 from hermes.platforms.base import DEFAULT_ACCOUNT
+
+if TYPE_CHECKING:
+    from hermes.app import House
+    from hermes.connections.models import Connection
+    from hermes.connections.revocation import Unlinked
 
 Who = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's id or e-mail address.")]
 PlatformId = Annotated[str, typer.Argument(metavar="PLATFORM", help="The platform's id, for example telegram.")]
@@ -33,17 +35,17 @@ class _ListFirst(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-def register(app: typer.Typer) -> None:
+def register(commands: typer.Typer) -> None:
     """Add the commands to the command line."""
-    app.command("connect", no_args_is_help=True)(connect)
-    app.command("disconnect", no_args_is_help=True)(disconnect)
+    commands.command("connect", no_args_is_help=True)(connect)
+    commands.command("disconnect", no_args_is_help=True)(disconnect)
     accounts = typer.Typer(
         cls=_ListFirst, help="List and check a customer's linked accounts, and choose the one that is used by default."
     )
     accounts.command("list", no_args_is_help=True)(connections)
     accounts.command("default", no_args_is_help=True)(make_default)
     accounts.command("check", no_args_is_help=True)(check)
-    app.add_typer(accounts, name="connections", no_args_is_help=True)
+    commands.add_typer(accounts, name="connections", no_args_is_help=True)
 
 
 def connect(

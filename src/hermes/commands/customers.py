@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import SecretStr
 
 from hermes.commands.common import AsJson, command_house, fail, print_fields, print_json, print_table, run
 from hermes.identity.caller import OPERATOR
-from hermes.identity.invitation_routes import InvitationView
 from hermes.identity.models import PLAN_NAMES, ROLES, Customer
 from hermes.identity.passwords import LONGEST
 from hermes.identity.service import LARGEST_PAGE, Customers, NewCustomer
-from hermes.identity.sign_up import Invitation
 from hermes.identity.views import CustomerView
 
+if TYPE_CHECKING:
+    from hermes.identity.sign_up import Invitation
+
 app = typer.Typer(no_args_is_help=True, help="Make, look at, suspend and resume customers.")
+
+
+def register(commands: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    commands.add_typer(app, name="customers")
+
 
 Who = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's id or e-mail address.")]
 
@@ -60,6 +67,7 @@ def invite(
     as_json: AsJson = False,
 ) -> None:
     """Invite somebody to make an account; mails the link, and prints it this once."""
+    from hermes.identity.invitation_routes import InvitationView  # noqa: PLC0415  (FastAPI, 0.3 s that help does without)
 
     async def work() -> Invitation:
         async with command_house() as house:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hermes.app import House
 from hermes.commands.common import AsJson, command_house, fail, print_fields, print_json, print_table, run
 from hermes.connections.rotation import UnreadableCredential
 from hermes.crypto import Keyring, generate_key, parse_key
@@ -22,9 +21,17 @@ from hermes.settings import KeyProvider, load_settings
 from hermes.storage.revisions import require_newest_schema
 from hermes.storage.stores import open_stores
 
-Work = Callable[[House, Callable[[str], Progress]], Awaitable[list[Report]]]
+if TYPE_CHECKING:
+    from hermes.app import House
+
+    Work = Callable[[House, Callable[[str], Progress]], Awaitable[list[Report]]]
 
 app = typer.Typer(no_args_is_help=True, help="Make, rotate and check the keys that credentials are encrypted with.")
+
+
+def register(commands: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    commands.add_typer(app, name="keys")
 
 
 @app.command("generate")

@@ -17,6 +17,12 @@ from hermes.oauth.registered_clients import LARGEST_PAGE
 
 app = typer.Typer(no_args_is_help=True, help="Register, list, show and delete OAuth clients.")
 
+
+def register(commands: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    commands.add_typer(app, name="oauth-clients")
+
+
 ClientId = Annotated[
     str, typer.Argument(metavar="CLIENT", help="The client's id; `hermes oauth-clients list` shows it.")
 ]

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from hermes.commands.common import AsJson, print_json, print_table, run
-from hermes.doctor import Check, examine
 from hermes.settings import load_settings
-from hermes.storage.stores import open_stores
+
+if TYPE_CHECKING:
+    from hermes.doctor import Check
+
+
+def register(commands: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    commands.command("migrate")(migrate)
+    commands.command("doctor")(doctor)
 
 
 def migrate(as_json: AsJson = False) -> None:
     """Bring the database to the newest schema."""
-
-    from hermes.storage.migrate import migrate as migrate_database  # noqa: PLC0415  (slow to import, seldom needed)
+    # Not for the help: SQLAlchemy and Alembic take half a second.
+    from hermes.storage.migrate import migrate as migrate_database  # noqa: PLC0415
+    from hermes.storage.stores import open_stores  # noqa: PLC0415
 
     async def work() -> list[str]:
         async with open_stores(load_settings()) as stores:
@@ -29,6 +39,8 @@ def migrate(as_json: AsJson = False) -> None:
 def doctor(as_json: AsJson = False) -> None:
     """Check settings, stores, schema, clocks, every stored credential, and each platform's reachability."""
     from rich.progress import Progress  # noqa: PLC0415  (large, and a server does without it)
+
+    from hermes.doctor import examine  # noqa: PLC0415  (the house, which takes a second: not for the help)
 
     with Progress(transient=True, disable=as_json) as progress:
         task = progress.add_task("Checking…", total=None)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
 
-from hermes.app import House
 from hermes.commands.common import AsJson, command_house, fail, print_json, print_table, run
 from hermes.errors import HermesError
 from hermes.gateway.results import CallOptions
@@ -16,7 +15,15 @@ from hermes.identity.caller import Caller
 from hermes.platforms.catalog import load_catalog
 from hermes.platforms.schema import Schema
 
+if TYPE_CHECKING:
+    from hermes.app import House
+
 app = typer.Typer(no_args_is_help=True, help="List tools, and call them through the full pipeline.")
+
+
+def register(commands: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    commands.add_typer(app, name="tools")
 
 
 @app.command("list")
