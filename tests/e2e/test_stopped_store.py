@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import Iterator
@@ -32,13 +33,16 @@ async def test_a_store_that_does_not_answer_is_no_fault_of_the_request(
     hermes = new_hermes().start()
     # One customer for each door, none of whom the process has seen: whoever is known needs no store to be let in.
     customers = [await api(hermes).new_customer(f"stopped-{number}") for number in range(len(DOORS))]
+
+    async def refused(method: str, path: str, customer: Any) -> None:
+        headers = {"x-api-key": customer.key, **LEGACY}
+        body = PING if method == "POST" else None
+        async with http.request(method, hermes.url + path, json=body, headers=headers) as answer:
+            said = await answer.json(content_type=None)
+            assert (answer.status, said["code"]) == (503, "internal"), (path, said)
+            assert int(answer.headers["retry-after"]) >= 1
+
     with standing_still(hermes.valkey_pid):
-        for (method, path), customer in zip(DOORS, customers, strict=True):
-            headers = {"x-api-key": customer.key, **LEGACY}
-            body = PING if method == "POST" else None
-            async with http.request(method, hermes.url + path, json=body, headers=headers) as answer:
-                said = await answer.json(content_type=None)
-                assert (answer.status, said["code"]) == (503, "internal"), (path, said)
-                assert int(answer.headers["retry-after"]) >= 1
+        await asyncio.gather(*(refused(*door, customer) for door, customer in zip(DOORS, customers, strict=True)))
     async with http.post(hermes.url + "/mcp", json=PING, headers={"x-api-key": customers[0].key, **LEGACY}) as answer:
         assert answer.status == 200
