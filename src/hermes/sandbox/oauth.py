@@ -18,10 +18,11 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from jinja2 import Environment, PackageLoader, select_autoescape
+from jinja2 import Environment, PackageLoader, Template, select_autoescape
 
 from hermes.sandbox.clock import Clock
 from hermes.sandbox.http import Answer, Incoming, json_answer
@@ -148,8 +149,6 @@ class OAuthDesk:
         """How many of those requests were too many."""
         self._limiter = RateLimiter(clock, per_second, burst=max(1, int(per_second or 1)))
         self._codes: dict[str, _Code] = {}
-        pages = Environment(loader=PackageLoader("hermes.sandbox"), autoescape=select_autoescape(default=True))
-        self._page = pages.get_template("consent.html.jinja")
 
     # the door
 
@@ -241,7 +240,7 @@ class OAuthDesk:
         return Answer(303, b"", "text/plain", (("Location", location),))
 
     def _html(self, status: int, *, problem: str | None, asked: Mapping[str, Any]) -> Answer:
-        html = self._page.render(title=self.rules.title, problem=problem, **asked)
+        html = _page().render(title=self.rules.title, problem=problem, **asked)
         headers = (
             ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
             ("Cache-Control", "no-store"),
@@ -394,3 +393,10 @@ def _basic(header: str) -> tuple[str | None, str | None]:
     except (binascii.Error, UnicodeDecodeError):
         return None, None
     return (unquote(name), unquote(secret)) if scheme.lower() == "basic" and colon else (None, None)
+
+
+@cache
+def _page() -> Template:
+    """The consent page's template, compiled when it is first looked at and not for every vendor of every sandbox."""
+    pages = Environment(loader=PackageLoader("hermes.sandbox"), autoescape=select_autoescape(default=True))
+    return pages.get_template("consent.html.jinja")
