@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from hermes.audit.trail import Trail
 from hermes.errors import InvalidArguments
 from hermes.identity.caller import Caller
+from hermes.routing import RoomRouter
 
 _DEFAULT_DAYS = 7
 _MOST_DAYS = 366
@@ -85,7 +86,7 @@ async def audit_page(
 
 def build_router(trail: Trail, current_caller: Callable[..., Any], acting_for: Callable[..., Any]) -> APIRouter:
     """The customer's own trail, and the operator's look at one customer's."""
-    router = APIRouter(tags=["audit"])
+    router = RoomRouter(tags=["audit"])
 
     @router.get("/api/audit")
     async def audit(

@@ -11,6 +11,7 @@ from hermes.billing.plans import UNLIMITED, plan_of
 from hermes.billing.quota import Quotas, month_end, month_of
 from hermes.billing.usage import UsageLedger
 from hermes.identity.caller import Caller
+from hermes.routing import RoomRouter
 
 Month = Annotated[
     str | None, Query(pattern=r"^2[0-9]{3}-(0[1-9]|1[0-2])$", description="`YYYY-MM`, UTC; default: now.")
@@ -63,7 +64,7 @@ def build_router(
         current_caller: dependency that gives the caller.
         acting_for: dependency that gives the operator acting for the customer in the path.
     """
-    router = APIRouter(tags=["usage"])
+    router = RoomRouter(tags=["usage"])
 
     @router.get("/api/usage")
     async def usage(caller: Annotated[Caller, Depends(current_caller)], month: Month = None) -> UsageReport:

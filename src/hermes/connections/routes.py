@@ -17,6 +17,7 @@ from hermes.identity.caller import Caller
 from hermes.net.incoming import read_body
 from hermes.platforms.base import DEFAULT_ACCOUNT
 from hermes.platforms.catalog import Catalog
+from hermes.routing import RoomRouter
 
 _MAX_BODY: Final = 64 * 1024
 _ADMIN: Final = "/api/admin/customers/{customer_id}"
@@ -152,7 +153,7 @@ def build_router(
         current_caller: dependency that gives the caller.
         acting_for: dependency that gives the operator acting for the customer in the path.
     """
-    router = APIRouter(tags=["connections"])
+    router = RoomRouter(tags=["connections"])
     described = {"requestBody": _request_body(catalog)}
 
     @router.post("/api/connect/{platform}", openapi_extra=described)

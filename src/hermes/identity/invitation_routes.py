@@ -13,6 +13,7 @@ from hermes.identity.caller import Caller
 from hermes.identity.dependencies import Doors
 from hermes.identity.models import PlanName
 from hermes.identity.sign_up import Invitation, SignUp
+from hermes.routing import RoomRouter
 
 
 class InvitationRequest(BaseModel):
@@ -41,7 +42,7 @@ class InvitationView(BaseModel):
 
 def build_invitation_router(doors: Doors, sign_up: SignUp) -> APIRouter:
     """The route of invitations."""
-    router = APIRouter(tags=["operator"])
+    router = RoomRouter(tags=["operator"])
 
     @router.post("/api/admin/invitations", status_code=status.HTTP_201_CREATED)
     async def invite(

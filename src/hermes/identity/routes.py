@@ -22,6 +22,7 @@ from hermes.identity.views import (
     NewCustomerView,
     PlanRequest,
 )
+from hermes.routing import RoomRouter
 
 Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE)]
@@ -30,14 +31,14 @@ Revoked = Annotated[bool, Query(description="Also keys that were revoked.")]
 
 def build_router(doors: Doors, customers: Customers, api_keys: ApiKeys) -> APIRouter:
     """All routes of this room."""
-    router = APIRouter()
+    router = RoomRouter()
     parts = (_own_router(doors, api_keys), _customers_router(doors, customers), _customers_keys_router(doors, api_keys))
     router.routes.extend(route for part in parts for route in part.routes)
     return router
 
 
 def _own_router(doors: Doors, api_keys: ApiKeys) -> APIRouter:
-    router = APIRouter(tags=["account"])
+    router = RoomRouter(tags=["account"])
     customer_only = Depends(doors.customer_only)
 
     @router.get("/api/me")
@@ -74,7 +75,7 @@ def _own_router(doors: Doors, api_keys: ApiKeys) -> APIRouter:
 
 
 def _customers_router(doors: Doors, customers: Customers) -> APIRouter:
-    router = APIRouter(prefix="/api/admin/customers", tags=["operator"], dependencies=[Depends(doors.operator_only)])
+    router = RoomRouter(prefix="/api/admin/customers", tags=["operator"], dependencies=[Depends(doors.operator_only)])
 
     @router.get("")
     async def list_customers(cursor: Cursor = None, limit: Limit = 50) -> CustomerPage:
@@ -115,7 +116,7 @@ def _customers_router(doors: Doors, customers: Customers) -> APIRouter:
 
 
 def _customers_keys_router(doors: Doors, api_keys: ApiKeys) -> APIRouter:
-    router = APIRouter(prefix="/api/admin/customers/{customer_id}/api-keys", tags=["operator"])
+    router = RoomRouter(prefix="/api/admin/customers/{customer_id}/api-keys", tags=["operator"])
     acting_for = Depends(doors.acting_for)
 
     @router.get("")

@@ -15,6 +15,7 @@ from hermes.identity.csrf import Csrf
 from hermes.identity.dependencies import Doors
 from hermes.identity.models import Session
 from hermes.identity.sessions import Sessions
+from hermes.routing import RoomRouter
 
 
 class SessionView(BaseModel):
@@ -49,7 +50,7 @@ class CsrfTokenView(BaseModel):
 
 def build_session_router(doors: Doors, sessions: Sessions, csrf: Csrf) -> APIRouter:
     """The routes of sessions."""
-    router = APIRouter(tags=["account"])
+    router = RoomRouter(tags=["account"])
     customer_only = Depends(doors.customer_only)
 
     @router.get("/api/csrf-token")

@@ -14,6 +14,7 @@ from hermes.identity.caller import Caller
 from hermes.media.limits import MediaLimits
 from hermes.media.shown import KeptFile
 from hermes.media.store import MediaStore
+from hermes.routing import RoomRouter
 
 Handle = Annotated[str, Path(pattern=r"^media_[0-9a-z]{26}$", description="The handle that the upload answered.")]
 FilenameQuery = Annotated[str | None, Query(max_length=255, description="What the file is called.")]
@@ -39,7 +40,7 @@ def build_router(
         actions: writes to the customer's trail.
         current_caller: dependency that gives the caller.
     """
-    router = APIRouter(tags=["media"])
+    router = RoomRouter(tags=["media"])
 
     @router.put("/api/media", status_code=201, openapi_extra=_BODY)
     async def upload(

@@ -13,6 +13,7 @@ from hermes.oauth.client_details import AuthMethod, ClientDetails
 from hermes.oauth.client_store import NewClient
 from hermes.oauth.models import OAuthClient
 from hermes.oauth.registered_clients import LARGEST_PAGE, RegisteredClients, Wanted
+from hermes.routing import RoomRouter
 
 Door = Callable[..., Any]
 Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")]
@@ -110,7 +111,7 @@ def build_assistants_router(assistants: Assistants, customer_only: Door, acting_
         customer_only: dependency that gives a customer, no assistant of theirs.
         acting_for: dependency that gives the operator acting for the customer in the path.
     """
-    router = APIRouter(tags=["assistants"])
+    router = RoomRouter(tags=["assistants"])
 
     @router.get("/api/assistants")
     async def list_assistants(caller: Annotated[Caller, Depends(customer_only)]) -> AssistantList:
@@ -145,7 +146,7 @@ def build_clients_router(clients: RegisteredClients, operator_only: Door) -> API
     Args:
         operator_only: dependency that lets operators through.
     """
-    router = APIRouter(prefix="/api/admin/oauth-clients", tags=["operator"], dependencies=[Depends(operator_only)])
+    router = RoomRouter(prefix="/api/admin/oauth-clients", tags=["operator"], dependencies=[Depends(operator_only)])
 
     @router.get("")
     async def list_oauth_clients(cursor: Cursor = None, limit: Limit = 50) -> ClientList:

@@ -16,6 +16,7 @@ from hermes.net.incoming import read_body
 from hermes.oauth.endpoints import FORM_BYTES, METADATA_BYTES, Endpoints, read_form, registered
 from hermes.oauth.errors import OAuthError
 from hermes.oauth.metadata import EMPTY_KEYS, Metadata
+from hermes.routing import RoomRouter
 
 _CORS: Final = {"Access-Control-Allow-Origin": "*"}
 _PRIVATE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache", **_CORS}
@@ -27,7 +28,7 @@ Work = Callable[[Request], Awaitable[Response]]
 
 def build_router(endpoints: Endpoints, metadata: Metadata, public_url: str) -> APIRouter:
     """All routes of this kind. The short paths are those that clients of 2025-03-26 use without asking."""
-    router = APIRouter(tags=["oauth"])
+    router = RoomRouter(tags=["oauth"])
     _add_metadata(router, metadata)
     _add_token(router, endpoints)
     _add_revoke(router, endpoints)

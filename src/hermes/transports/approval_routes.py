@@ -19,6 +19,7 @@ from hermes.identity.approval_rules import ApprovalRules, Rule, SetBy
 from hermes.identity.caller import Caller
 from hermes.identity.ids import from_cursor, to_cursor
 from hermes.observability.logs import request_id_of
+from hermes.routing import RoomRouter
 
 Door = Callable[..., Any]
 Status = Literal["pending", "approved", "running", "done", "denied", "expired", "outcome_unknown"]
@@ -104,7 +105,7 @@ def build_approvals_router(desk: ApprovalDesk, tool_caller: Door, customer_only:
         tool_caller: dependency that gives whoever calls.
         customer_only: dependency that gives a customer, no assistant of theirs.
     """
-    router = APIRouter(prefix="/api/approvals", tags=["approvals"])
+    router = RoomRouter(prefix="/api/approvals", tags=["approvals"])
 
     @router.get("")
     async def list_approvals(
@@ -151,7 +152,7 @@ def build_rules_router(book: RuleBook, tool_caller: Door, customer_only: Door, a
         customer_only: dependency that gives a customer, no assistant of theirs.
         acting_for: dependency that gives the operator acting for the customer in the path.
     """
-    router = APIRouter(tags=["approvals"])
+    router = RoomRouter(tags=["approvals"])
     of_customer = "/api/admin/customers/{customer_id}/approval-rules"
 
     @router.get("/api/approval-rules")

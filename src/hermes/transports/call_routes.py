@@ -7,13 +7,14 @@ from fastapi import APIRouter, Depends, Path
 
 from hermes.gateway.lookup import CallLookup, CallStatus
 from hermes.identity.caller import Caller
+from hermes.routing import RoomRouter
 
 CallId = Annotated[str, Path(pattern=r"^call_[0-9a-f]{32}$", description="The `call_id` that the call answered.")]
 
 
 def build_router(lookup: CallLookup, current_caller: Callable[..., Any], acting_for: Callable[..., Any]) -> APIRouter:
     """The customer's own calls, and the operator's look at one customer's."""
-    router = APIRouter(tags=["calls"])
+    router = RoomRouter(tags=["calls"])
 
     @router.get("/api/calls/{call_id}")
     async def call(call_id: CallId, caller: Annotated[Caller, Depends(current_caller)]) -> CallStatus:
