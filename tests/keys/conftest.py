@@ -6,10 +6,12 @@ import base64
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import boto3
 import pytest
+from botocore.loaders import JSONFileLoader
 from moto.server import ThreadedMotoServer
 from sqlalchemy import select, update
 
@@ -21,6 +23,15 @@ from hermes.settings import Settings, load_settings
 from hermes.storage.sql import Database
 
 LOCAL = "ab" * 32
+
+
+@pytest.fixture(scope="session", autouse=True)
+def descriptions_once() -> Iterator[None]:
+    """Every client reads botocore's descriptions of AWS from the disk anew, which takes longer than a test."""
+    read = cache(JSONFileLoader().load_file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", lambda _self, path: read(path))
+        yield
 
 
 @pytest.fixture(scope="session")
