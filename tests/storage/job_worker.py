@@ -1,10 +1,9 @@
-"""Run by the tests: a job worker that tells what it does in the Redis list `events`; `say NAME` is one event."""
+"""A job worker as a process; it tells what it does in the Redis list `events`, and its name where it may be ended."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
+from multiprocessing.connection import Connection
 
 from hermes.storage.queue import JobQueue, RetryLater
 from hermes.storage.redis import connect_redis
@@ -12,7 +11,7 @@ from hermes.storage.redis import connect_redis
 CLAIM_AFTER = 2.0
 
 
-async def main(url: str, name: str) -> None:
+async def main(url: str, name: str, parent: Connection) -> None:
     redis = connect_redis(url)
     blocking = connect_redis(url, blocking=True)
 
@@ -46,11 +45,7 @@ async def main(url: str, name: str) -> None:
     queue.cron("tick", "* * * * * * *", tick)
     async with queue:
         queue.start()
-        sys.stdout.write(json.dumps({"name": name}) + "\n")
-        sys.stdout.flush()
-        await asyncio.to_thread(sys.stdin.readline)
+        parent.send(name)
+        await asyncio.to_thread(parent.recv)
     await redis.aclose()
     await blocking.aclose()
-
-
-asyncio.run(main(*sys.argv[1:]))

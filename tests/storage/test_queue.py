@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
+from multiprocessing import Pipe
 from typing import Any
 
 import pytest
 
+from forked import Forked
 from hermes.storage.queue import JobQueue
 from hermes.storage.redis import Redis, connect_redis
+from storage import job_worker
 
 pytestmark = pytest.mark.storage
 
@@ -59,15 +63,40 @@ async def events(redis: Redis, valkey: Any) -> AsyncIterator[Events]:
     await client.aclose()
 
 
+class Worker:
+    """A job worker in a process of its own."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self._pipe, its = Pipe()
+        with its:
+            self._process = Forked(job_worker.main, url, name, its)
+
+    async def ready(self) -> str:
+        """Wait until it takes jobs; returns its name."""
+        assert await asyncio.to_thread(self._pipe.poll, SECONDS)
+        return str(self._pipe.recv())
+
+    async def kill(self) -> None:
+        self._process.send_signal(signal.SIGKILL)
+        await asyncio.to_thread(self._process.wait, SECONDS)
+
+    async def end(self) -> int:
+        """Tell it to end; returns its exit status."""
+        self._pipe.send("end")
+        return await asyncio.to_thread(self._process.wait, SECONDS)
+
+
 @pytest.fixture
-async def workers(redis: Redis, valkey: Any, start_child: Any) -> dict[str, Any]:
+async def workers(redis: Redis, valkey: Any) -> AsyncIterator[dict[str, Worker]]:
     """Two workers, by name."""
-    started = await asyncio.gather(*(start_child("job_worker.py", valkey.url, name) for name in "ab"))
-    return {child.said["name"]: child for child in started}
+    started = [Worker(valkey.url, name) for name in "ab"]
+    yield {await worker.ready(): worker for worker in started}
+    for worker in started:
+        await worker.kill()
 
 
 async def test_a_job_killed_with_its_worker_is_taken_again(
-    queue: JobQueue, workers: dict[str, Any], events: Events, redis: Redis
+    queue: JobQueue, workers: dict[str, Worker], events: Events, redis: Redis
 ) -> None:
     assert await queue.enqueue("gated", "x")
     first = await events.next("begins x")
@@ -82,7 +111,7 @@ async def test_a_job_killed_with_its_worker_is_taken_again(
 
 
 async def test_a_healthy_long_job_is_not_doubled_and_a_retry_comes_once(
-    queue: JobQueue, workers: dict[str, Any], events: Events, redis: Redis
+    queue: JobQueue, workers: dict[str, Worker], events: Events, redis: Redis
 ) -> None:
     assert await queue.enqueue("gated", "x")
     worker = await events.next("begins x")
@@ -99,7 +128,7 @@ async def test_a_healthy_long_job_is_not_doubled_and_a_retry_comes_once(
 
 
 async def test_timed_work_runs_once_over_all_workers_and_goes_on_after_a_kill(
-    workers: dict[str, Any], events: Events, redis: Redis
+    workers: dict[str, Worker], events: Events, redis: Redis
 ) -> None:
     for _ in range(3):
         await events.next("ticks")
@@ -117,7 +146,7 @@ async def test_timed_work_runs_once_over_all_workers_and_goes_on_after_a_kill(
 
 
 async def test_a_clean_stop_puts_a_running_job_back(
-    queue: JobQueue, workers: dict[str, Any], events: Events, redis: Redis
+    queue: JobQueue, workers: dict[str, Worker], events: Events, redis: Redis
 ) -> None:
     assert await queue.enqueue("gated", "x")
     first = await events.next("begins x")
