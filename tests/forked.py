@@ -23,7 +23,8 @@ from hermes import commands
 from hermes.platforms.catalog import PLATFORMS
 
 LOADED = (
-    *("hermes.__main__", "hermes.cli", "hermes.server", "hermes.worker", "hermes.demo", "hermes.storage.migrate"),
+    *("hermes.__main__", "hermes.cli", "hermes.server", "hermes.worker", "hermes.demo"),
+    *("hermes.storage.migrate", "hermes.storage.streaq_jobs"),
     *(f"hermes.commands.{module.name}" for module in iter_modules(commands.__path__)),
     *(f"hermes.{room}.{name}" for room in ("platforms", "sandbox") for name in PLATFORMS),
     *("pwdlib.hashers.argon2", "sqlalchemy.dialects.sqlite.aiosqlite"),

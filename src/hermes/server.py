@@ -82,6 +82,7 @@ async def serve(settings: Settings, options: ServeOptions, welcome: Callable[[Ho
 async def answer_requests(house: House, listening: socket.socket) -> None:
     """Answer requests on a bound socket until the process is told to stop; then finish what has begun."""
     app = App(house)
+    house.queue.load()
     config = uvicorn.Config(
         app.asgi,
         loop="none",

@@ -52,5 +52,5 @@ def test_the_list_needs_nothing_but_typer() -> None:
 
 
 def test_help_does_without_the_house() -> None:
-    heavy = ("hermes.app", "hermes.gateway.call", "hermes.server", "hermes.storage.queue", "coredis")
+    heavy = ("hermes.app", "hermes.gateway.call", "hermes.server", "streaq", "coredis")
     assert loaded("for name in LISTED: load(name)", *heavy) == []
