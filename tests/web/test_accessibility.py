@@ -14,9 +14,10 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
+from harness.person import CHROMIUM, FLAGS
 from hermes.errors import ApprovalRequired
 from hermes.gateway.results import CallOptions
-from web.conftest import CHROMIUM, DESK, FLAGS, PHONE, TOKEN, Someone
+from web.conftest import DESK, PHONE, TOKEN, Someone
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
