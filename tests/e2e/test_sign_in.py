@@ -36,26 +36,27 @@ async def test_the_demo_customer_signs_in_with_what_was_printed(new_hermes: Any,
     password = file.read_text().strip()
     assert password not in printed
 
-    def over_both_processes() -> None:
-        """Each request is a connection of its own, so both processes answer some of them."""
+    def over_both_processes() -> dict[str, str]:
         session = httpx2.Client(base_url=hermes.url, timeout=60)  # the processes may be starting yet
         assert sign_in(session, hermes.url, password).status_code == 303
         cookie = {"cookie": f"session={session.cookies['session']}"}
-        assert [httpx2.get(f"{hermes.url}/api/me", headers=cookie).status_code for _ in range(12)] == [200] * 12
-        csrf = httpx2.get(f"{hermes.url}/api/csrf-token", headers=cookie).json()["csrf_token"]
+        assert answers(cookie, 12) == [200] * 12
+        csrf = anew.get("/api/csrf-token", headers=cookie).json()["csrf_token"]
         change = {**cookie, "origin": hermes.url, "x-csrf-token": csrf}
-        assert httpx2.delete(f"{hermes.url}/api/sessions", headers=change).status_code == 204
-        session.cookies.delete("session")
-        sessions.append(cookie)
+        assert anew.delete("/api/sessions", headers=change).status_code == 204
+        return cookie
 
-    sessions: list[dict[str, str]] = []
-    await asyncio.to_thread(over_both_processes)
+    def answers(cookie: dict[str, str], times: int) -> list[int]:
+        return [anew.get("/api/me", headers=cookie).status_code for _ in range(times)]
 
-    async def ended_everywhere() -> bool:
-        answers = [httpx2.get(f"{hermes.url}/api/me", headers=sessions[0]).status_code for _ in range(8)]
-        return answers == [401] * 8
+    # Each request is a connection of its own, so both processes answer some of them.
+    with httpx2.Client(base_url=hermes.url, limits=httpx2.Limits(max_keepalive_connections=0)) as anew:
+        ended = await asyncio.to_thread(over_both_processes)
 
-    await until(ended_everywhere, 8, "the session to be refused by every process")
+        async def ended_everywhere() -> bool:
+            return await asyncio.to_thread(answers, ended, 8) == [401] * 8
+
+        await until(ended_everywhere, 8, "the session to be refused by every process")
 
 
 async def test_a_new_password_by_a_mail_that_lies_in_the_data_folder(new_hermes: Any, until: Any) -> None:
