@@ -27,8 +27,9 @@ LOADED = (
     *("hermes.storage.migrate", "hermes.storage.streaq_jobs"),
     *(f"hermes.commands.{module.name}" for module in iter_modules(commands.__path__)),
     *(f"hermes.{room}.{name}" for room in ("platforms", "sandbox") for name in PLATFORMS),
-    *("pwdlib.hashers.argon2", "sqlalchemy.dialects.sqlite.aiosqlite"),
+    *("pwdlib.hashers.argon2", "sqlalchemy.dialects.sqlite.aiosqlite", "aiosqlite"),
 )
+"""What a server or command comes to load; names without a module (not every platform has a stand-in) are passed over."""
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["__main__", *LOADED])
