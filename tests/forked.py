@@ -29,7 +29,7 @@ LOADED = (
     *(f"hermes.{room}.{name}" for room in ("platforms", "sandbox") for name in PLATFORMS),
     *("pwdlib.hashers.argon2", "sqlalchemy.dialects.sqlite.aiosqlite", "aiosqlite"),
 )
-"""What a server or command comes to load; names without a module (not every platform has a stand-in) are passed over."""
+"""What servers and commands come to load. Names without a module are passed over: not every platform has a stand-in."""
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["__main__", *LOADED])
