@@ -63,11 +63,37 @@ class Vendor:
         return platform
 
 
+class Turns:
+    """Remembers when the pace let a look through, over both workers."""
+
+    def __init__(self) -> None:
+        self.given: list[float] = []
+
+    def watch(self, health: Health) -> None:
+        limiter: Any = health._pace._limiter
+        hit = limiter.hit
+
+        async def watched(*asked: Any) -> bool:
+            moment = time.monotonic()
+            let_through = bool(await hit(*asked))
+            if let_through:
+                self.given.append(moment)
+            return let_through
+
+        limiter.hit = watched
+
+
+def paced(moments: list[float], most: int) -> bool:
+    """Whether there are never more than so many within a second."""
+    moments = sorted(moments)
+    return all(later - first >= 1 for first, later in zip(moments, moments[most:], strict=False))
+
+
 @pytest.mark.timeout(300)
 async def test_each_is_looked_at_once_in_an_interval(
     database: Database, valkey: RedisServer, store: CredentialStore, toy_settings: Settings
 ) -> None:
-    vendor = Vendor()
+    vendor, turns = Vendor(), Turns()
     catalog, rows = Catalog([vendor.platform()]), HealthRows(database)
     plaintext = NoteCredentials(token=SecretStr("t")).to_json()
     for number in range(ACCOUNTS):
@@ -88,6 +114,7 @@ async def test_each_is_looked_at_once_in_an_interval(
             every=EVERY,
             per_second=PER_SECOND,
         )
+        turns.watch(health)
         tasks.register_checks(queue, rows, health)
         crons.append(queue._jobs["connections.queue_checks"].function)
         clients.append(client)
@@ -110,8 +137,10 @@ async def test_each_is_looked_at_once_in_an_interval(
         await upstream.close()
     times = Counter(customer for _, customer in vendor.asked)
     assert (len(times), set(times.values())) == (ACCOUNTS, {1}), "each once, also when a job comes again"
-    moments = sorted(moment for moment, _ in vendor.asked)
-    assert all(later - first >= 1 for first, later in zip(moments, moments[PER_SECOND + 5 :], strict=False))
+    assert len(turns.given) >= ACCOUNTS
+    assert paced(turns.given, PER_SECOND + 5)
+    # A look follows its turn as soon as the account was read, which on a busy machine may take most of a second.
+    assert paced([moment for moment, _ in vendor.asked], 2 * PER_SECOND)
     async with database.reading() as session:
         waits = [at - datetime.now(UTC) for at in await session.scalars(select(ConnectionRow.check_at))]
     assert EVERY * 0.75 < min(waits) < EVERY * 0.9
