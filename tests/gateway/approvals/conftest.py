@@ -150,6 +150,8 @@ class Bench:
     replicas: list[Replica]
     sandbox: Sandbox
     stack: AsyncExitStack
+    environ: dict[str, str]
+    origin: str
     http: list[httpx2.AsyncClient] = field(default_factory=list)
     ahead: timedelta = timedelta()
 
@@ -197,7 +199,7 @@ async def bench(redis: Redis, valkey: Any, database: Database, tmp_path: Path) -
     sandbox = Sandbox(SandboxOptions())
     async with AsyncExitStack() as stack:
         running = await stack.enter_async_context(RunningSandbox(sandbox.app))
-        made = Bench([], sandbox, stack)
+        made = Bench([], sandbox, stack, environ, running.origin)
         for _ in range(2):
             catalog = load_catalog()
             settings = on_sandbox(load_settings(environ, env_file=None), running.origin, catalog)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from datetime import timedelta
 from typing import Any
 
 import pytest
+
+from forked import Forked
+from gateway.approvals import approving_process
 
 from .conftest import HELLO, TOOL
 
@@ -191,6 +195,29 @@ async def test_a_crash_in_the_middle_is_an_unknown_outcome_and_never_run_again(b
     assert (told.status_code, told.json()["code"]) == (504, "outcome_unknown")
     assert bench.sent() == []
     assert (await ada.rest()).json()["code"] == "approval_required"
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("point", approving_process.POINTS)
+async def test_a_process_killed_while_it_runs_what_was_approved(bench: Any, ada: Any, point: str) -> None:
+    """With kill -9, at every point: the message is sent once at most, and it is said what became of it."""
+    approval = (await ada.rest()).json()["approval_id"]
+    stores = bench.house.stores
+    database_url = stores.database.url.render_as_string(hide_password=False)
+    process = Forked(
+        approving_process.main, point, ada.token, approval, bench.environ, bench.origin, database_url, stores.redis_url
+    )
+    assert await asyncio.to_thread(process.wait, 60) == -signal.SIGKILL
+    for ahead in (timedelta(seconds=11), timedelta(minutes=5)):
+        bench.ahead = ahead
+        await asyncio.gather(bench.sweep(0), bench.sweep(1))
+    done = point in ("approved", "finished")
+    assert await ada.status(approval) == ("done" if done else "outcome_unknown")
+    assert bench.sent() == ([] if point == "claimed" else ["Hello"])
+    told = await ada.rest()
+    assert (told.status_code, told.json().get("code")) == ((200, None) if done else (504, "outcome_unknown"))
+    assert (await ada.rest()).json()["code"] == "approval_required"
+    assert len(bench.sent()) == (point != "claimed")
 
 
 async def test_a_failure_is_an_answer_too(bench: Any, ada: Any) -> None:
