@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -150,6 +150,7 @@ class Bench:
     replicas: list[Replica]
     sandbox: Sandbox
     stack: AsyncExitStack
+    stores: Stores
     environ: dict[str, str]
     origin: str
     http: list[httpx2.AsyncClient] = field(default_factory=list)
@@ -161,6 +162,18 @@ class Bench:
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.ahead
+
+    @asynccontextmanager
+    async def open(self, **more: str) -> AsyncIterator[Replica]:
+        """Another process, with more settings, for as long as the block lasts."""
+        catalog = load_catalog()
+        settings = on_sandbox(load_settings(self.environ | more, env_file=None), self.origin, catalog)
+        house = build_house(settings, self.stores, catalog)
+        house.approvals.approvals.rows.now = self.now
+        app = App(house)
+        async with app.run():
+            yield Replica(house, app.asgi)
+        await house.close()
 
     def new_http(self, on: int, headers: Any = None) -> httpx2.AsyncClient:
         transport = httpx2.ASGITransport(app=self.replicas[on].app)
@@ -199,16 +212,9 @@ async def bench(redis: Redis, valkey: Any, database: Database, tmp_path: Path) -
     sandbox = Sandbox(SandboxOptions())
     async with AsyncExitStack() as stack:
         running = await stack.enter_async_context(RunningSandbox(sandbox.app))
-        made = Bench([], sandbox, stack, environ, running.origin)
+        made = Bench([], sandbox, stack, Stores(database, redis, valkey.url), environ, running.origin)
         for _ in range(2):
-            catalog = load_catalog()
-            settings = on_sandbox(load_settings(environ, env_file=None), running.origin, catalog)
-            house = build_house(settings, Stores(database, redis, valkey.url), catalog)
-            app = App(house)
-            await stack.enter_async_context(app.run())
-            stack.push_async_callback(house.close)
-            house.approvals.approvals.rows.now = made.now
-            made.replicas.append(Replica(house, app.asgi))
+            made.replicas.append(await stack.enter_async_context(made.open()))
         made.http = [made.new_http(0), made.new_http(1)]
         yield made
 

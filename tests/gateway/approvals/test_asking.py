@@ -139,16 +139,22 @@ async def test_legacy_clients_with_pages_and_without(bench: Any, ada: Any) -> No
     assert bench.sent() == ["Hello"]
 
 
-async def test_the_official_client_asks_its_person(bench: Any, ada: Any) -> None:
+@pytest.mark.parametrize("mode", [MODERN, "legacy"])
+async def test_the_official_client_asks_its_person(bench: Any, ada: Any, mode: str) -> None:
+    """A modern client in what it is answered, an older one by a request within its session."""
     shown: list[str] = []
 
     async def ask(_context: Any, params: Any) -> types.ElicitResult:
         shown.append(params.message)
         return types.ElicitResult(action="accept", content={})
 
-    async with serving(bench.replicas[0].app) as base, httpx2.AsyncClient(headers={"x-api-key": ada.key}) as http:
+    async with (
+        bench.open(MCP_LEGACY_SESSIONS="true") as replica,
+        serving(replica.app) as base,
+        httpx2.AsyncClient(headers={"x-api-key": ada.key}) as http,
+    ):
         transport = streamable_http_client(f"{base}/mcp", http_client=http)
-        async with Client(transport, mode=MODERN, elicitation_callback=ask) as client:
+        async with Client(transport, mode=mode, elicitation_callback=ask) as client:
             result = await client.call_tool(TOOL, HELLO)
     assert not result.is_error, result
     assert (len(shown), bench.sent()) == (1, ["Hello"])

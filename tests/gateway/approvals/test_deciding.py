@@ -202,10 +202,10 @@ async def test_a_crash_in_the_middle_is_an_unknown_outcome_and_never_run_again(b
 async def test_a_process_killed_while_it_runs_what_was_approved(bench: Any, ada: Any, point: str) -> None:
     """With kill -9, at every point: the message is sent once at most, and it is said what became of it."""
     approval = (await ada.rest()).json()["approval_id"]
-    stores = bench.house.stores
-    database_url = stores.database.url.render_as_string(hide_password=False)
+    database_url = bench.stores.database.url.render_as_string(hide_password=False)
+    redis_url = bench.stores.redis_url
     process = Forked(
-        approving_process.main, point, ada.token, approval, bench.environ, bench.origin, database_url, stores.redis_url
+        approving_process.main, point, ada.token, approval, bench.environ, bench.origin, database_url, redis_url
     )
     assert await asyncio.to_thread(process.wait, 60) == -signal.SIGKILL
     for ahead in (timedelta(seconds=11), timedelta(minutes=5)):
