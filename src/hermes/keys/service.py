@@ -11,7 +11,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -19,6 +19,7 @@ import structlog
 from sqlalchemy import update
 from sqlalchemy.exc import SQLAlchemyError
 
+from hermes.cancellation import cancel
 from hermes.crypto import WRAPPED_KIND, Key, Keyring
 from hermes.errors import Conflict
 from hermes.keys.data_keys import current_of, open_keyring, prepared_of, read_data_keys, unwrapped
@@ -78,9 +79,7 @@ class Keys:
         try:
             yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await cancel(task)
 
     async def refresh(self) -> None:
         """Read the table again: learn its new keys, and seal with the one that is the current one by now.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from types import TracebackType
 from typing import Final
 
 from redis.exceptions import RedisError
 
+from hermes.cancellation import cancel
 from hermes.storage.redis import Redis, Script
 
 _log = logging.getLogger(__name__)
@@ -58,9 +58,7 @@ class CronLease:
     ) -> None:
         if self._renewing is None:
             return
-        self._renewing.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._renewing
+        await cancel(self._renewing)
         done = "1" if error is None else "0"
         await _GIVE_BACK(self._redis, self._keys, (self._run, _REMEMBERED_MS, done))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import contextlib
 import logging
 import os
 import subprocess
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from hermes.cancellation import cancel
 from hermes.storage import append_only, valkey_child
 from hermes.storage.data_folder import DataFolder, DataFolderError
 from hermes.storage.resp import ask
@@ -78,9 +78,7 @@ class EmbeddedValkey:
     async def stop(self) -> None:
         """End the server; what it accepted is on disk then."""
         if self._watch is not None:
-            self._watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watch
+            await cancel(self._watch)
             self._watch = None
         with self._guard:
             self._stopping.set()

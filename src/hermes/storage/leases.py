@@ -11,6 +11,7 @@ import structlog
 from redis.asyncio.lock import Lock
 from redis.exceptions import LockNotOwnedError, RedisError
 
+from hermes.cancellation import cancel
 from hermes.storage.redis import Redis
 
 _LOOK_EVERY: Final = 0.05
@@ -59,9 +60,7 @@ class RedisLeases:
         try:
             yield True
         finally:
-            keeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await keeping
+            await cancel(keeping)
             with suppress(RedisError):  # then it runs out by itself
                 await _release(lock)
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from redis.exceptions import RedisError
 
+from hermes.cancellation import cancel
 from hermes.storage.redis import Redis
 
 _log = logging.getLogger(__name__)
@@ -52,11 +53,8 @@ class Listener:
     async def stop(self) -> None:
         """Listen no more."""
         task, self._task = self._task, None
-        while task is not None and not task.done():
-            # Asked again: asyncio.wait_for of Python 3.11, which redis-py sends with, can lose a cancellation that
-            # comes just as it ends (https://github.com/python/cpython/issues/86296).
-            task.cancel()
-            await asyncio.wait({task}, timeout=1)
+        if task is not None:
+            await cancel(task)
 
     async def _listen(self) -> None:
         pause = 0.0

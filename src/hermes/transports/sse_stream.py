@@ -11,6 +11,7 @@ from mcp_types import INVALID_REQUEST
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERSION
 from redis.exceptions import RedisError
 
+from hermes.cancellation import cancel
 from hermes.errors import HermesError
 from hermes.identity.caller import Caller
 from hermes.transports.asgi import Incoming, disconnected
@@ -100,9 +101,7 @@ class SseStream:
             for finished in done:
                 finished.result()
         finally:
-            for task in ends:
-                task.cancel()
-            await asyncio.wait(ends)
+            await cancel(*ends)
         if self._ended.is_set():
             async with self._sending:
                 await self._incoming.send({"type": "http.response.body", "body": b"", "more_body": False})
