@@ -111,7 +111,6 @@ async def test_who_asked_first_may_go_away(identity: Any, ada: Any) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 3, 20])
-@pytest.mark.refusal
 async def test_a_malformed_key_is_refused_without_a_trip(identity: Any, ada: Any, cut: int) -> None:
     async def try_it() -> None:
         with pytest.raises(NotAuthenticated, match="incomplete or mistyped"):

@@ -70,7 +70,6 @@ async def test_me(http: httpx2.AsyncClient, ada: Any) -> None:
 @pytest.mark.parametrize(
     "path", ["/api/me", "/api/api-keys", "/api/admin/customers", "/api/admin/customers/x/api-keys"]
 )
-@pytest.mark.refusal
 async def test_nobody_gets_in(http: httpx2.AsyncClient, path: str, ada: Any) -> None:
     for headers, query in (({}, {}), ({"x-api-key": "no"}, {}), ({}, {"api_key": ada["api_key"]})):
         answer = await http.get(path, headers=headers, params=query)
@@ -123,7 +122,6 @@ ADMIN = [
 
 
 @pytest.mark.parametrize(("method", "path", "body"), ADMIN)
-@pytest.mark.refusal
 async def test_customers_are_no_operators(
     http: httpx2.AsyncClient, ada: Any, method: str, path: str, body: Any
 ) -> None:
@@ -138,7 +136,6 @@ async def test_customers_are_no_operators(
 
 
 @pytest.mark.parametrize(("method", "path", "body"), [one for one in ADMIN if "{id}" in one[1]])
-@pytest.mark.refusal
 async def test_unknown_customers(http: httpx2.AsyncClient, method: str, path: str, body: Any) -> None:
     url = "/api/admin/customers" + path.format(id="cus_nobody")
     answer = await http.request(method, url, headers=OPERATOR, json=body)

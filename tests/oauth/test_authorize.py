@@ -45,7 +45,6 @@ SHOWN = {
 
 @pytest.mark.attack("authorize")
 @pytest.mark.parametrize("parameters", SHOWN.values(), ids=SHOWN)
-@pytest.mark.refusal
 async def test_untrusted_answers_are_never_redirected(one: Replica, parameters: dict[str, str]) -> None:
     client = (await one.register())["client_id"]
     with pytest.raises(AuthorizeRefused):
@@ -56,7 +55,6 @@ async def test_untrusted_answers_are_never_redirected(one: Replica, parameters: 
 
 @pytest.mark.attack("authorize")
 @pytest.mark.parametrize("name", ["client_id", "redirect_uri"])
-@pytest.mark.refusal
 async def test_a_repeated_client_or_redirect_is_not_trusted(one: Replica, name: str) -> None:
     client = (await one.register())["client_id"]
     again = {"client_id": client, "redirect_uri": CALLBACK}[name]
@@ -91,7 +89,6 @@ CARRIED_BACK = {
 
 @pytest.mark.attack("authorize")
 @pytest.mark.parametrize(("parameters", "error"), CARRIED_BACK.values(), ids=CARRIED_BACK)
-@pytest.mark.refusal
 async def test_other_faults_are_carried_back(one: Replica, parameters: dict[str, str], error: str) -> None:
     client = (await one.register())["client_id"]
     with pytest.raises(AuthorizeError) as refused:
@@ -104,7 +101,6 @@ async def test_other_faults_are_carried_back(one: Replica, parameters: dict[str,
 
 @pytest.mark.attack("authorize")
 @pytest.mark.parametrize("name", ["scope", "code_challenge", "response_type", "prompt"])
-@pytest.mark.refusal
 async def test_a_repeated_parameter_is_refused(one: Replica, name: str) -> None:
     client = (await one.register())["client_id"]
     with pytest.raises(AuthorizeError) as refused:
@@ -177,7 +173,6 @@ async def test_scopes_that_are_not_there_are_left_away(one: Replica) -> None:
         ("cursor://anysphere.cursor/callback", "cursor://anysphere.cursor/callback", True),
     ],
 )
-@pytest.mark.refusal
 async def test_only_the_port_of_a_loopback_address_may_differ(
     one: Replica, registered: str, asked: str, fits: bool
 ) -> None:

@@ -111,7 +111,6 @@ REFUSED = {
 
 @pytest.mark.attack("register")
 @pytest.mark.parametrize(("members", "error"), REFUSED.values(), ids=REFUSED)
-@pytest.mark.refusal
 async def test_a_registration_that_does_not_fit(one: Replica, members: dict[str, Any], error: str) -> None:
     answer = await one.http.post("/oauth/register", json=members)
     assert (answer.status_code, answer.json()["error"]) == (400, error), answer.text
@@ -129,7 +128,6 @@ async def test_what_is_not_needed_of_a_key_is_not_kept(one: Replica) -> None:
 
 @pytest.mark.attack("register")
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{", b'"x"', b"[" * 5000, b'{"redirect_uris": "https://a/"}'])
-@pytest.mark.refusal
 async def test_a_registration_that_is_no_metadata(one: Replica, body: bytes) -> None:
     answer = await one.http.post("/oauth/register", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 400
@@ -210,7 +208,6 @@ async def test_faults_are_not_kept(one: Replica, documents: Documents) -> None:
         ({"expires": "Sat, 28 Nov 2026 14:00:00"}, SHORTEST),
     ],
 )
-@pytest.mark.refusal
 def test_how_long_a_document_stays_fresh(headers: dict[str, str], kept: timedelta) -> None:
     assert freshness(headers, NOW) == kept
 
@@ -233,7 +230,6 @@ BAD_DOCUMENTS = {
 
 @pytest.mark.attack("register")
 @pytest.mark.parametrize("members", BAD_DOCUMENTS.values(), ids=BAD_DOCUMENTS)
-@pytest.mark.refusal
 async def test_a_document_that_is_not_in_order(one: Replica, documents: Documents, members: dict[str, Any]) -> None:
     client = documents.url("/client.json")
     documents.client(**members)
@@ -258,7 +254,6 @@ async def test_a_document_that_is_not_in_order(one: Replica, documents: Document
         (200, {"content_encoding": "gzip"}, b"\x1f\x8b"),
     ],
 )
-@pytest.mark.refusal
 async def test_an_answer_that_is_no_document(
     one: Replica, documents: Documents, status: int, headers: dict[str, str], body: bytes | None
 ) -> None:
@@ -291,7 +286,6 @@ async def test_an_answer_that_is_no_document(
         "https://",
     ],
 )
-@pytest.mark.refusal
 async def test_an_id_that_leads_where_it_should_not(one: Replica, documents: Documents, client_id: str) -> None:
     with pytest.raises(AuthorizeRefused):
         await one.agree("cus_nobody", client_id, Pkce())
@@ -380,7 +374,6 @@ async def test_an_operator_registers_a_client(one: Replica, gateway: Gateway, ad
         ({"name": "A", "customer_id": "ada", "jwks": {"keys": []}}, 400),
     ],
 )
-@pytest.mark.refusal
 async def test_a_client_that_an_operator_cannot_register(
     one: Replica, ada: Any, asked: dict[str, Any], status: int
 ) -> None:

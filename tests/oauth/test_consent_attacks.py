@@ -103,7 +103,6 @@ FORGED: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("changed", FORGED.values(), ids=FORGED)
-@pytest.mark.refusal
 async def test_an_answer_that_is_not_the_persons_own_is_refused(consent: Consent, changed: dict[str, Any]) -> None:
     answer = await consent.post(**changed)
     assert answer.status_code == 403, answer.text
@@ -158,7 +157,6 @@ NOBODY = [no_session, a_forged_session, a_session_signed_by_nobody, a_session_th
 
 
 @pytest.mark.parametrize("session", NOBODY, ids=lambda session: session.__name__)
-@pytest.mark.refusal
 async def test_who_is_not_signed_in_answers_nothing(
     consent: Consent, session: Callable[[Consent], Awaitable[str]]
 ) -> None:
@@ -190,7 +188,6 @@ TICKS = {
 
 
 @pytest.mark.parametrize("grant", TICKS.values(), ids=TICKS)
-@pytest.mark.refusal
 async def test_ticks_that_were_not_offered_count_for_nothing(consent: Consent, grant: str) -> None:
     answer = await consent.post(fields={"grant": grant})
     assert answer.status_code == 400
@@ -217,7 +214,6 @@ HOSTILE_NAMES = [
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
-@pytest.mark.refusal
 async def test_a_clients_name_is_only_text(consent: Consent, name: str) -> None:
     asked = {"client_name": name, "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none"}
     made = await consent.replica.http.post("/oauth/register", json=asked)

@@ -115,7 +115,6 @@ BAD_CLAIMS = {
 
 @pytest.mark.attack("token")
 @pytest.mark.parametrize("changes", BAD_CLAIMS.values(), ids=BAD_CLAIMS)
-@pytest.mark.refusal
 async def test_claims_that_do_not_fit(one: Replica, client: str, changes: dict[str, Any]) -> None:
     refused = await ask(one, signed(client, **changes))
     assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client"), refused.text
@@ -182,7 +181,6 @@ async def test_a_client_with_a_document_signs_by_keys_at_its_address(
 
 @pytest.mark.attack("token")
 @pytest.mark.parametrize("body", [b"not json", b'{"keys": []}', b'{"keys": [{"kty": "oct", "k": "AA"}]}'])
-@pytest.mark.refusal
 async def test_keys_that_are_none(one: Replica, documents: Documents, ada: Any, body: bytes) -> None:
     keys = documents.say("/keys.json", body)
     client_id = documents.client(token_endpoint_auth_method="private_key_jwt", jwks_uri=keys)

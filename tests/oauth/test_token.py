@@ -77,7 +77,6 @@ CHANGES = {
 
 @pytest.mark.attack("token")
 @pytest.mark.parametrize(("changes", "error"), CHANGES.values(), ids=CHANGES)
-@pytest.mark.refusal
 async def test_a_token_request_that_does_not_fit(
     one: Replica, ada: Any, changes: dict[str, str | None], error: str
 ) -> None:
@@ -103,7 +102,6 @@ async def test_a_code_is_of_one_client_only(one: Replica, ada: Any) -> None:
 
 @pytest.mark.attack("token")
 @pytest.mark.parametrize("name", ["client_id", "grant_type", "code", "code_verifier", "redirect_uri"])
-@pytest.mark.refusal
 async def test_a_repeated_parameter_is_refused(one: Replica, ada: Any, name: str) -> None:
     asked = await sign_in(one, ada)
     body = urlencode([*asked.form().items(), (name, asked.form()[name])])
@@ -123,7 +121,6 @@ async def test_a_repeated_parameter_is_refused(one: Replica, ada: Any, name: str
         (b"", FORM, 400),
     ],
 )
-@pytest.mark.refusal
 async def test_a_body_that_is_no_form(one: Replica, content: bytes, headers: dict[str, str], status: int) -> None:
     answer = await one.http.post("/oauth/token", content=content, headers=headers)
     assert refused(answer, "invalid_request", status)
@@ -230,7 +227,6 @@ async def test_nobody_gives_back_what_is_anothers(one: Replica, ada: Any) -> Non
 
 
 @pytest.mark.parametrize("path", ["/oauth/token", "/token", "/oauth/register", "/register", "/oauth/revoke"])
-@pytest.mark.refusal
 async def test_pages_of_other_origins_may_ask(one: Replica, path: str) -> None:
     asked = {
         "origin": "https://inspector.example",
@@ -256,7 +252,6 @@ async def test_who_is_refused_too_often_is_told_no_more(one: Replica, ada: Any) 
 
 
 @pytest.mark.parametrize("way", ["query", "form", "cookie"])
-@pytest.mark.refusal
 async def test_an_access_token_counts_in_the_header_only(one: Replica, ada: Any, way: str) -> None:
     token = (await one.sign_in(ada.row.id, (await one.register())["client_id"]))["access_token"]
     given: dict[str, Any] = {

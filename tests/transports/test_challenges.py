@@ -49,7 +49,6 @@ CREDENTIALS: list[tuple[str, dict[str, str], str, str]] = [
     ],
 )
 @pytest.mark.storage
-@pytest.mark.refusal
 async def test_a_stranger_is_told_where_to_ask(
     house: Any, rest: Any, redis: Any, method: str, path: str, body: Any, given: dict[str, str], query: str,
     challenge: str,

@@ -198,7 +198,6 @@ async def test_a_full_inbox_and_a_lost_holder(house: Any, redis: Any) -> None:
         ("POST", "/messages?session_id=" + "0" * 32, {}, b"x" * (4 * 1024 * 1024 + 1), 413),
     ],
 )
-@pytest.mark.refusal
 async def test_each_refusal(
     house: Any, redis: Any, method: str, path: str, given: dict[str, str], content: Any, status: int
 ) -> None:

@@ -230,7 +230,6 @@ WRONG: list[tuple[str, dict[str, Any], dict[str, str], int, int]] = [
 
 
 @pytest.mark.parametrize(("sent", "given", "status", "code"), [row[1:] for row in WRONG], ids=[row[0] for row in WRONG])
-@pytest.mark.refusal
 async def test_what_cannot_be_listened_to(
     house: Any, redis: Redis, sent: Any, given: dict[str, str], status: int, code: int
 ) -> None:

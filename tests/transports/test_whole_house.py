@@ -171,7 +171,6 @@ async def test_the_last_changed_notes_come_first_and_lists_have_pages(whole: Who
         "https://example.com/",
     ],
 )
-@pytest.mark.refusal
 async def test_what_there_is_not(whole: Whole, uri: str) -> None:
     client = whole.client(await whole.customer("ada"))
     await client.call("obsidian_append_to_note", path="Plans/Trip to Köln.md", content="x", create=True)
