@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from hermes.billing.keys import USAGE_STREAM, quota_key
 from hermes.billing.quota import Quotas
@@ -150,6 +151,31 @@ async def test_many_restore_one_count_while_calls_end(house: Any, options: Any, 
     others = [Quotas(house.redis, house.ledger).restore(caller.customer_id, month) for _ in range(5)]
     await asyncio.gather(*before, *after, *others)
     assert await counted(house, caller) == await house.used(caller) == 40
+
+
+@pytest.mark.parametrize("read", ["count", "by_tool"])
+async def test_rows_that_are_moved_between_two_looks_at_sql_count_once(
+    house: Any, options: Any, monkeypatch: pytest.MonkeyPatch, read: str
+) -> None:
+    caller = await house.customer()
+    await house.ledger.flush()
+    calls = [await house.gateway.call(caller, "toy_send", {"text": str(number)}, options()) for number in range(3)]
+    execute = AsyncSession.execute
+
+    async def then_moved(session: AsyncSession, *given: Any, **named: Any) -> Any:
+        result = await execute(session, *given, **named)
+        monkeypatch.setattr(AsyncSession, "execute", execute)
+        assert await house.ledger.flush() == 3
+        return result
+
+    monkeypatch.setattr(AsyncSession, "execute", then_moved)
+    month = f"{house.admissions.now():%Y-%m}"
+    if read == "count":
+        on_their_way = [call.call_id for call in calls]
+        assert await house.ledger.count(caller.customer_id, month, besides=on_their_way) + len(calls) == 3
+    else:
+        assert await house.ledger.by_tool(caller.customer_id, month) == {"toy_send": 3}
+    assert AsyncSession.execute is execute
 
 
 async def test_the_rows_are_counted_once_for_all_who_wait(

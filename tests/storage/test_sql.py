@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Column, ForeignKey, MetaData, Table, insert, select, update
+from sqlalchemy import Column, ForeignKey, MetaData, Table, func, insert, select, update
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from hermes.storage.sql import (
@@ -120,6 +120,18 @@ async def test_json_is_found_by_a_key_that_is_not_ascii(db: Database) -> None:
     async with db.reading() as session:
         found = await session.scalar(select(things.c.id).where(things.c.data["größe"].as_string() == "groß"))
     assert found == "a"
+
+
+async def test_a_snapshot_is_of_one_moment_and_leaves_its_connection_as_it_was(db: Database) -> None:
+    count = select(func.count()).select_from(things)
+    async with db.snapshot() as session:
+        assert await session.scalar(count) == 0
+        await _put(db, id="a")
+        assert await session.scalar(count) == 0
+    async with db.session() as session:
+        assert await session.scalar(count) == 1
+        if db.dialect == "mysql":
+            assert await (await session.connection()).get_isolation_level() == "READ COMMITTED"
 
 
 async def test_insert_ignore_leaves_the_row_that_is_there(db: Database) -> None:

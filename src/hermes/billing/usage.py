@@ -95,7 +95,7 @@ class UsageLedger:
     async def count(self, customer_id: str, month: str, *, besides: Sequence[str] = ()) -> int:
         """The customer's rows of that month, `YYYY-MM`, without those of the calls `besides`."""
         query = select(func.count()).where(Usage.customer_id == customer_id, Usage.month == month)
-        async with self._database.reading() as session:
+        async with self._database.snapshot() as session:
             rows = int((await session.execute(query)).scalar_one())
             for first in range(0, len(besides), _BATCH):
                 among = query.where(Usage.call_id.in_(besides[first : first + _BATCH]))
@@ -113,7 +113,7 @@ class UsageLedger:
         )
         used = Counter(on_their_way.values())
         calls = list(on_their_way)
-        async with self._database.reading() as session:
+        async with self._database.snapshot() as session:
             used.update({row[0]: row[1] for row in await session.execute(query)})
             for first in range(0, len(calls), _BATCH):
                 among = query.where(Usage.call_id.in_(calls[first : first + _BATCH]))
