@@ -20,8 +20,12 @@ MARKED_KEY = re.compile(
     r"|limits:\{LIMITER/connections\.check)[:/](cus_[0-9a-z]{26})([:/]|$)"
 )
 LOOKED_AFTER = 10
-LONG = ("do_ask_first", "do_choose_an_account", "do_look_after_accounts", "try_approvals", "try_accounts")
-"""Only so many customers also look after their accounts and say yes and no: it takes long, and more show no more."""
+LONG = (
+    "do_ask_first", "do_choose_an_account", "do_connect_again", "do_look_after_accounts",
+    "try_accounts", "try_approvals", "try_number",
+)  # fmt: skip
+"""Only so many customers also look after their accounts, link them again and say yes and no: it takes long, and more
+show no more."""
 SHARED_KEYS = re.compile(
     r"(lock:)?(jobs|usage:stream|pending:index|wa_phone_id|routing|cron)(:|$)"
     r"|customer:(apikey:[0-9a-f]{64}|session:ses_[0-9a-z]{26})$"
