@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import aiohttp
 import pytest
 
 from conftest import RedisServer
-from connections.conftest import RecordedAudit, a_caller
-from connections.oauth_bench import Bench, Time, bench_settings
-from hermes.connections.choosing import PendingChoices
-from hermes.connections.defaults import DefaultAccounts
-from hermes.connections.links import ConnectLinks
+from connections.sign_in_bench import SignInBench, open_sign_in_bench, person
 from hermes.connections.models import Connection
-from hermes.connections.probing import Prober
-from hermes.connections.revocation import Revocation
-from hermes.connections.service import Connections
-from hermes.connections.sign_in import SignInOfAnother, SignInRefused, SignIns, ToChoose
+from hermes.connections.sign_in import SignInOfAnother, SignInRefused, ToChoose
 from hermes.errors import HermesError, NotConnected, NotFound, NotGranted
-from hermes.identity.caller import Caller, Via
-from hermes.identity.changes import CustomerChanges
-from hermes.identity.versions import Versions
-from hermes.platforms.ports import Ports
-from hermes.sandbox.app import Sandbox
+from hermes.identity.caller import Caller
 from hermes.sandbox.failures import Failure, FailureKind
-from hermes.sandbox.options import SandboxOptions
-from hermes.sandbox.server import RunningSandbox
-from hermes.settings import load_settings
 from hermes.storage.redis import Redis
 from hermes.storage.sql import Database
 
@@ -51,62 +36,10 @@ WAYS = [
 ]
 
 
-def person(customer_id: str = "cus_a", session: str = "ses_1") -> Caller:
-    return replace(a_caller(customer_id), via=Via.SESSION, key_id=session)
-
-
-@dataclass
-class SignInBench:
-    """Vendors, and one server with its people."""
-
-    bench: Bench
-    sign_ins: SignIns
-    connections: Connections
-    audit: RecordedAudit
-
-    async def allow(self, location: str, name: str = "alex", decision: str = "allow") -> Mapping[str, str]:
-        """What a person does in the browser: the query with which it comes back."""
-        async with aiohttp.ClientSession() as browser:
-            async with browser.get(location) as page:
-                assert page.status == 200, await page.text()
-                assert "asks for access" in await page.text()
-            form = {"person": name, "decision": decision}
-            async with browser.post(location, data=form, allow_redirects=False) as answer:
-                assert answer.status == 303, await answer.text()
-                return dict(parse_qsl(urlsplit(answer.headers["Location"]).query))
-
-    async def sign_in(
-        self, platform: str, provider: str, name: str = "alex", label: str = "default"
-    ) -> Connection | ToChoose:
-        location = await self.sign_ins.begin(person(), platform, provider, label)
-        return await self.sign_ins.finish(person(), platform, await self.allow(location, name))
-
-
 @pytest.fixture
 async def bench(database: Database, redis: Redis, valkey: RedisServer, tmp_path: Path) -> AsyncIterator[SignInBench]:
-    sandbox = Sandbox(SandboxOptions())
-    async with RunningSandbox(sandbox.app) as running:
-        given = load_settings({}, env_file=None, data_dir=tmp_path)
-        settings, catalog = bench_settings(given, running.origin)
-        made = Bench(sandbox, settings, catalog, database, redis, valkey.url, Time(sandbox))
-        replica, audit = made.replica(), RecordedAudit()
-        ports = Ports(message_statuses=None, leases=None, media=None)  # type: ignore[arg-type]  # probes use none
-        connections = Connections(
-            catalog,
-            replica.store,
-            Prober(replica.upstream, settings, ports),
-            audit,
-            settings,
-            DefaultAccounts(database, CustomerChanges(database, Versions(redis))),
-            ConnectLinks(made.keyring, settings.public_url),
-            plan_includes=lambda caller, platform: caller.plan != "free",
-            revocation=Revocation(replica.store, replica.rows, replica.vendor),
-        )
-        choices = PendingChoices(redis, made.keyring)
-        sign_ins = SignIns(connections, replica.vendor, choices, redis, made.keyring, settings)
-        yield SignInBench(made, sign_ins, connections, audit)
-        await replica.renewals.close()
-        await replica.upstream.close()
+    async with open_sign_in_bench(database, redis, valkey.url, tmp_path) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize(("platform", "provider"), WAYS, ids=[provider for _, provider in WAYS])

@@ -400,11 +400,14 @@ async def test_a_version_that_is_no_longer_served(platform_bench: Any) -> None:
     assert "LINKEDIN_VERSION" in error.message
 
 
-@pytest.mark.parametrize("environ", [{"LINKEDIN_VERSION": "202613"}, {"LINKEDIN_VIDEO_MAX_MB": "a lot"}])
+@pytest.mark.parametrize(
+    "environ",
+    [{"LINKEDIN_VERSION": "202613"}, {"LINKEDIN_VIDEO_MAX_MB": "a lot"}, {"LINKEDIN_ORGANIZATIONS": "yes"}],
+)
 def test_settings_that_linkedin_could_not_understand(environ: dict[str, str]) -> None:
     with pytest.raises(SettingsError):
         check_settings(Settings(environ=environ))
-    check_settings(Settings(environ={"LINKEDIN_VERSION": "202610", "LINKEDIN_VIDEO_MAX_MB": "5000"}))
+    check_settings(Settings(environ={"LINKEDIN_VERSION": "202610", "LINKEDIN_ORGANIZATIONS": "true"}))
 
 
 async def test_secrets_are_neither_in_urls_nor_in_results(platform_bench: Any) -> None:

@@ -87,6 +87,18 @@ async def test_a_document_and_a_thumbnail_are_uploaded(bench: Any) -> None:
     assert body_of(bench, "/rest/posts")["content"]["article"]["thumbnail"].startswith("urn:li:image:")
 
 
+async def test_what_is_uploaded_belongs_to_the_page_that_was_linked(bench: Any) -> None:
+    page, owner = {**PARTNER, "organization_id": "1337"}, "urn:li:organization:1337"
+    await bench.run(linkedin, page, "create_post", text="Look", images=[{"source": "media_photo"}])
+    bench.journal = type(bench.journal)()
+    await bench.run(linkedin, page, "create_post", text="Read", document={"source": "media_pdf", "title": "T"})
+    bench.journal = type(bench.journal)()
+    await bench.run(linkedin, page, "upload_video", video="media_video", text="Watch")
+    assert [asset.owner for asset in bench.sandbox.services["linkedin"]._assets.all()] == [owner] * 3
+    posts = [orjson.loads(one.body)["author"] for one in bench.requests() if one.path == "/rest/posts"]
+    assert set(posts) == {owner}
+
+
 @pytest.mark.parametrize(
     ("arguments", "kind", "field"),
     [

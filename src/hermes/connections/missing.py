@@ -39,7 +39,7 @@ def _scopes(platform: AnyPlatform, connect: OAuthConnect, account: Connection) -
     if not account.scopes:
         return
     for need in connect.needs:
-        if need.scopes_lacking(account.scopes):
+        if need.concerns(account.external_id) and need.scopes_lacking(account.scopes):
             tools = [platform.tools[name].name for name in need.tools]
             way = need.how or f"Connect the account again and allow it at {connect.title}."
             yield _item(

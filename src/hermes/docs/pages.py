@@ -77,7 +77,8 @@ def _signing_in(platform: AnyPlatform) -> Iterator[str]:
         rows = [
             ("settings", f"`{name}_CLIENT_ID`, `{name}_CLIENT_SECRET`"),
             ("redirect URI", f"`PUBLIC_URL{connect.callback(platform.id)}`"),
-            ("asked for", ", ".join(code(scope) for scope in connect.scopes)),
+            ("asked for", _listed(connect.scopes)),
+            *((f"with `{name}=true` also", _listed(scopes)) for name, scopes in connect.more_scopes.items()),
             ("proof of possession", "none" if connect.pkce is Pkce.NONE else "PKCE, S256"),
             ("renewed", _renewal(connect)),
             ("taken back", "when the account is disconnected" if connect.takes_back else "by the person only"),
@@ -85,6 +86,10 @@ def _signing_in(platform: AnyPlatform) -> Iterator[str]:
             ("source", f"<{connect.source}>"),
         ]
         yield table((f"with {connect.title}", ""), rows)
+
+
+def _listed(scopes: tuple[str, ...]) -> str:
+    return ", ".join(code(scope) for scope in scopes)
 
 
 def _renewal(connect: OAuthConnect) -> str:

@@ -130,11 +130,13 @@ class ScopeNeed:
         scopes: any one of them is enough.
         tools: names of the tools' functions.
         how: how it is got, where allowing it at a new sign-in is not the way.
+        concerns: whether an account needs it, by the vendor's id of it as far as that is known; default: every account.
     """
 
     scopes: tuple[str, ...]
     tools: tuple[str, ...]
     how: str | None = None
+    concerns: Callable[[str | None], bool] = lambda _: True
 
     def scopes_lacking(self, granted: Iterable[str]) -> bool:
         """Whether none of them was granted."""
@@ -158,6 +160,7 @@ class OAuthConnect:
         authorize_url: where the person's browser is sent.
         token_url: where codes and refresh tokens become tokens.
         scopes: what is asked for.
+        more_scopes: what is asked for besides where the operator says so: a setting that is `true` → scopes.
         source: the vendor's page that says all this.
         revoke_url: where a token is taken back (RFC 7009); None: the vendor has no such endpoint.
         revoke_by_hand: where the person ends the access themselves.
@@ -192,6 +195,7 @@ class OAuthConnect:
     basic_auth: bool = False
     scope_separator: str = " "
     authorize_extra: Mapping[str, str] = field(default_factory=dict)
+    more_scopes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     callback_path: str = ""
     renews: bool = True
     rotates: bool = False
@@ -220,6 +224,11 @@ class OAuthConnect:
         at, parts = urlsplit(base.rstrip("/")), urlsplit(url)
         return urlunsplit((at.scheme, at.netloc, at.path + parts.path, parts.query, ""))
 
+    def asked(self, settings: Settings) -> tuple[str, ...]:
+        """The scopes that people are asked for on this server."""
+        more = [scopes for name, scopes in self.more_scopes.items() if settings.environ.get(name) == "true"]
+        return self.scopes + sum(more, ())
+
     def callback(self, platform_id: str) -> str:
         """The path that the vendor sends the browser back to."""
         return self.callback_path or f"/api/connect/{platform_id}/callback"
@@ -239,7 +248,7 @@ class OAuthConnect:
             "response_type": "code",
             self.client_id_name: client.id,
             "redirect_uri": redirect_uri,
-            "scope": self.scope_separator.join(self.scopes),
+            "scope": self.scope_separator.join(self.asked(settings)),
             "state": state,
             **self.authorize_extra,
         }

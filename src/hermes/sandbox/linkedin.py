@@ -1,7 +1,8 @@
 """LinkedIn's API: sign-in, posts, uploads, and the two APIs for partners.
 
 A token is `AQ` and at least five of A-Z a-z 0-9 _ -; each is a member of its own. It has the scopes of the self-serve
-products (openid profile email w_member_social); one that contains `partner` has the partners' as well.
+products (openid profile email w_member_social); one that contains `partner` has the partners' as well, and one that was
+issued with the permissions for organizations has those.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from hermes.sandbox.base import ActionError, Magic, Service, Stage, StandIn
 from hermes.sandbox.http import Answer, Incoming, MalformedBody, derived_digits, html_error, json_answer
 from hermes.sandbox.linkedin_media import PATH as UPLOAD_PATH
 from hermes.sandbox.linkedin_media import Asset, Assets
+from hermes.sandbox.linkedin_organizations import ALLOWED, SCOPES, LinkedInDesk, find_roles, look_up, may_post, roles_of
 from hermes.sandbox.linkedin_posts import AUTHOR, LinkedInError, check_post, shown_text
 from hermes.sandbox.oauth_vendors import LINKEDIN
 
@@ -27,7 +29,7 @@ TOKEN = re.compile(r"^AQ[A-Za-z0-9_-]{5,}$")
 LIVING_VERSIONS = range(202512, 202612)
 PERSON = re.compile(r"^urn:li:person:[A-Za-z0-9_-]+$")
 SELF_SERVE = ("openid", "profile", "email", "w_member_social")
-PARTNER = ("r_1st_connections", "w_messages", "w_organization_social", "r_organization_social")
+PARTNER = ("r_1st_connections", "w_messages", "r_organization_social", *SCOPES)
 POSTS_A_DAY = 150
 DUPLICATE_SECONDS = 600.0
 CONNECTIONS = 137
@@ -66,6 +68,8 @@ class LinkedInService(Service):
         self._routes: dict[tuple[str, str], Route] = {
             ("GET", "/v2/userinfo"): self._userinfo,
             ("GET", "/v2/connections"): self._connections,
+            ("GET", "/rest/organizationAcls"): self._roles,
+            ("GET", "/rest/organizationsLookup"): self._organizations,
             ("POST", "/v2/messages"): self._message,
             ("POST", "/rest/posts"): self._post,
             ("POST", "/rest/images"): self._upload,
@@ -98,7 +102,8 @@ class LinkedInService(Service):
     def account(self, token: str) -> dict[str, Any]:
         if not TOKEN.match(token):
             raise ActionError("token: AQ and at least five of A-Z a-z 0-9 _ -")
-        return {"member": member_urn(token), "scopes": " ".join(_scopes(token))}
+        organizations = " ".join(str(one.organization) for one in roles_of(token))
+        return {"member": member_urn(token), "scopes": " ".join(_scopes(token)), "organizations": organizations}
 
     def reset(self) -> None:
         self._assets.clear()
@@ -125,7 +130,7 @@ class LinkedInService(Service):
 
     def _userinfo(self, _incoming: Incoming, token: str) -> Answer:
         _need(token, "openid", "GET /userinfo")
-        number = derived_digits(token, "member", 6)
+        number = derived_digits(token.removesuffix(ALLOWED), "member", 6)
         shown = {
             "sub": member_urn(token).rpartition(":")[2],
             "name": f"Sandbox Member {number}",
@@ -154,6 +159,16 @@ class LinkedInService(Service):
         paging = {"start": start, "count": size, "total": CONNECTIONS, "links": links}
         whole = "to~" in args.get("projection", "")
         return json_answer({"elements": [_connection(number, whole=whole) for number in numbers], "paging": paging})
+
+    def _roles(self, incoming: Incoming, token: str) -> Answer:
+        _need(token, "rw_organization_admin", "organizationAcls.FINDER-roleAssignee.20260901")
+        args = incoming.query_args()
+        start, size = _number(args, "start", 0), min(_number(args, "count", 10), 100)
+        return json_answer(find_roles(token, member_urn(token), args, start, size))
+
+    def _organizations(self, incoming: Incoming, token: str) -> Answer:
+        _need(token, "rw_organization_admin", "organizationsLookup.BATCH_GET.20260901")
+        return json_answer(look_up(incoming.query))
 
     def _message(self, incoming: Incoming, token: str) -> Answer:
         _need(token, "w_messages", "POST /messages")
@@ -230,7 +245,7 @@ class LinkedInService(Service):
 
     def _may_write(self, token: str, author: str, what: str) -> None:
         _need(token, "w_member_social" if ":person:" in author else "w_organization_social", what)
-        if ":person:" in author and author != member_urn(token):
+        if author != member_urn(token) and not may_post(token, author):
             raise _error(100, f"Not enough permissions to access: {what}")
 
     def _mine(self, urn: str, token: str) -> Asset:
@@ -254,11 +269,11 @@ class LinkedInService(Service):
 
 def member_urn(token: str) -> str:
     """The member whom a token belongs to."""
-    return f"urn:li:person:S{derived_digits(token, 'member', 9)}"
+    return f"urn:li:person:S{derived_digits(token.removesuffix(ALLOWED), 'member', 9)}"
 
 
 def _scopes(token: str) -> tuple[str, ...]:
-    scopes = SELF_SERVE + (PARTNER if "partner" in token else ())
+    scopes = SELF_SERVE + (PARTNER if "partner" in token else SCOPES if token.endswith(ALLOWED) else ())
     return tuple(scope for scope in scopes if not ("noshare" in token and scope == "w_member_social"))
 
 
@@ -322,9 +337,12 @@ stand_in = StandIn(
     title="LinkedIn",
     create=LinkedInService,
     oauth=(LINKEDIN,),
+    desk=LinkedInDesk,
     magic=(
         Magic("token AQ…", "a member of its own, with the scopes of the self-serve products"),
         Magic("token containing partner", "has the scopes for connections, messages and pages as well"),
+        Magic("token containing nopages", "its member may post for no organization; others' for 1337 and 2414183"),
+        Magic("token containing manypages", "its member administers 130 organizations"),
         Magic("token containing partnerempty", "a partner's, whose member has no connections"),
         Magic("token containing noshare", "lacks w_member_social"),
         Magic("token containing noemail", "lacks the e-mail address"),

@@ -70,6 +70,7 @@ class OAuthRules:
         denied: what the browser brings back when the person says no.
         revoked: the body of the answer when a token is taken back; None: an empty one.
         scope_in_answer: whether the answer repeats what was granted.
+        unknown_scope: the error for a scope that the app does not have.
     """
 
     provider: str
@@ -100,6 +101,7 @@ class OAuthRules:
     )
     revoked: Any = None
     scope_in_answer: bool = True
+    unknown_scope: str = "invalid_scope"
 
 
 @dataclass(slots=True)
@@ -226,7 +228,7 @@ class OAuthDesk:
             return "unsupported_response_type"
         asked = {one for one in given.get("scope", "").split(self.rules.separator) if one}
         if not asked or not asked <= self.rules.scopes:
-            return "invalid_scope"
+            return self.rules.unknown_scope
         has_challenge = bool(given.get("code_challenge")) and given.get("code_challenge_method") == "S256"
         if (self.rules.pkce == "required" and not has_challenge) or (
             self.rules.pkce == "refused" and "code_challenge" in given
@@ -356,7 +358,9 @@ class OAuthDesk:
             query["access_token"] = shown
         headers = dict(incoming.headers)
         headers["authorization"] = headers.get("authorization", "").replace(token, shown)
-        return replace(incoming, headers=headers, query=urlencode(query))
+        # Written anew only where something in it changed: some vendors mind how a query is quoted.
+        raw = incoming.query if query == incoming.query_args() else urlencode(query)
+        return replace(incoming, headers=headers, query=raw)
 
     # checks
 

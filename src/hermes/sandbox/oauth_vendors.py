@@ -18,7 +18,9 @@ LINKEDIN: Final = OAuthRules(
     authorize="/oauth/v2/authorization",
     token="/oauth/v2/accessToken",  # noqa: S106  (a path)
     revoke="/oauth/v2/revoke",
-    scopes=frozenset({"openid", "profile", "email", "w_member_social"}),
+    scopes=frozenset(
+        {"openid", "profile", "email", "w_member_social", "w_organization_social", "rw_organization_admin"}
+    ),
     access="AQX",
     account=lambda person: f"AQVperson-{person}",
     refresh="AQW",
@@ -28,6 +30,7 @@ LINKEDIN: Final = OAuthRules(
     code_seconds=1800,
     refresh_ends_name="refresh_token_expires_in",
     denied={"error": "user_cancelled_authorize", "error_description": "The user cancelled the authorization"},
+    unknown_scope="unauthorized_scope_error",
 )
 
 X: Final = OAuthRules(

@@ -20,12 +20,22 @@ from hermes.net.answers import retry_after
 from hermes.net.upstream import UpstreamResponse
 from hermes.platforms.base import ApiContext, Credentials, Env, Setting
 from hermes.platforms.linkedin.errors import JUST_ISSUED, Access, refusal_error, upload_error
+from hermes.platforms.linkedin.models import Profile
 from hermes.platforms.vendor_urls import is_vendors
 from hermes.settings import Settings, SettingsError
 
 VERSION = Setting("LINKEDIN_VERSION", "202609", "version of LinkedIn's API, a year and a month")
 VIDEO_MAX_MB = Setting("LINKEDIN_VIDEO_MAX_MB", "500", "largest video that LinkedIn takes, in megabytes")
 MESSAGES_SCOPE = Setting("LINKEDIN_MESSAGES_SCOPE", "w_messages", "the scope that LinkedIn grants for messages")
+ORGANIZATIONS = Setting(
+    "LINKEDIN_ORGANIZATIONS",
+    "false",
+    "`true`: who signs in can choose a company page; the app must have the Community Management API",
+)
+
+ORGANIZATION_ID: Final = r"^[0-9]{1,20}$"
+ORGANIZATION_URN: Final = "urn:li:organization:"
+"""An organization as an author, an owner or an account begins so; its id follows."""
 
 UPLOAD_HOSTS: Final = ("www.linkedin.com", "api.linkedin.com")
 """Where uploads go. Source: Images API, Videos API."""
@@ -35,6 +45,7 @@ _PARTNERS: Final = "https://learn.microsoft.com/linkedin/shared/authentication/g
 SIGN_IN: Final = Access(("openid", "profile"), "Sign In with LinkedIn using OpenID Connect", _APPS, self_serve=True)
 SHARE: Final = Access(("w_member_social",), "Share on LinkedIn", _APPS, self_serve=True)
 PAGES: Final = Access(("w_organization_social",), "Community Management API", _APPS, self_serve=False)
+PAGE_ROLES: Final = Access(("rw_organization_admin",), "Community Management API", _APPS, self_serve=False)
 CONNECTIONS: Final = Access(("r_1st_connections",), "Connections API", _PARTNERS, self_serve=False)
 
 TRIES_AGAIN: Final = (0.5, 2.0)
@@ -63,6 +74,15 @@ class LinkedInCredentials(Credentials):
     refresh_token: Annotated[SecretStr | None, Field(alias="refreshToken"), Env("LINKEDIN_REFRESH_TOKEN")] = None
     expires_at: Annotated[datetime | None, Field(alias="expiresAt")] = None
     member_id: Annotated[str | None, Field(alias="memberId", pattern=_SUBJECT), Env("LINKEDIN_MEMBER_ID")] = None
+    organization_id: Annotated[
+        str | None,
+        Field(
+            alias="organizationId",
+            pattern=ORGANIZATION_ID,
+            description="The company page that posts are made as where a call names none",
+        ),
+        Env("LINKEDIN_ORGANIZATION_ID"),
+    ] = None
     scopes: Annotated[
         str | None, Field(pattern=r"^[a-z0-9_]+([ ,]+[a-z0-9_]+)*$", max_length=1000), Env("LINKEDIN_SCOPES")
     ] = None
@@ -74,8 +94,12 @@ def messages_access(context: ApiContext) -> Access:
 
 
 def check_settings(settings: Settings) -> None:
-    """Refuse a version or a size that LinkedIn could not understand."""
-    for setting, form in ((VERSION, r"20[0-9]{2}(0[1-9]|1[0-2])"), (VIDEO_MAX_MB, r"[1-9][0-9]{0,4}")):
+    """Refuse a version or a size that LinkedIn could not understand, and a switch that is neither on nor off."""
+    for setting, form in (
+        (VERSION, r"20[0-9]{2}(0[1-9]|1[0-2])"),
+        (VIDEO_MAX_MB, r"[1-9][0-9]{0,4}"),
+        (ORGANIZATIONS, r"true|false"),
+    ):
         given = settings.environ.get(setting.name)
         if given and not re.fullmatch(form, given):
             raise SettingsError(f"{setting.name} must look like {setting.default}: {setting.description}.")
@@ -106,7 +130,7 @@ class LinkedInApi:
     async def owner(self, organization_id: str | None) -> tuple[str, Access]:
         """Whose post or upload it is, and what LinkedIn must have granted for it."""
         if organization_id is not None:
-            return f"urn:li:organization:{organization_id}", PAGES
+            return ORGANIZATION_URN + organization_id, PAGES
         if self.lacks(SHARE):
             raise SHARE.missing()
         return await self.member_urn(), SHARE
@@ -212,15 +236,20 @@ class LinkedInApi:
                 await sleep(wait)
         raise AssertionError("unreachable: the last try returns or raises")
 
-    async def first_read(self) -> UpstreamResponse:
-        """Who the member is; a token that was issued a moment ago gets a second chance."""
+    async def profile(self) -> Profile:
+        """Who the member is. Source: "Sign In with LinkedIn using OpenID Connect", userinfo."""
+        response = await self.request("GET", "/v2/userinfo", SIGN_IN)
+        return self.read(Profile, self.answer(response), response)
+
+    async def first_profile(self) -> Profile:
+        """As `profile`; a token that was issued a moment ago gets a second chance."""
         try:
-            return await self.request("GET", "/v2/userinfo", SIGN_IN)
+            return await self.profile()
         except HermesError as error:
             if error.data.get("platform_code") not in JUST_ISSUED:
                 raise
         await sleep(_JUST_ISSUED_SECONDS)
-        return await self.request("GET", "/v2/userinfo", SIGN_IN)
+        return await self.profile()
 
 
 def quoted(urn: str) -> str:

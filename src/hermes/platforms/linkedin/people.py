@@ -6,11 +6,11 @@ Source: "Connections API", "Messages API".
 from __future__ import annotations
 
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
 
 from hermes.net.upstream import UpstreamResponse
 from hermes.platforms.linkedin.api import CONNECTIONS, LinkedInApi, is_urn, messages_access
 from hermes.platforms.linkedin.models import Connection, Connections, SentMessage
+from hermes.platforms.linkedin.paging import paging
 
 PAGE: Final = 50
 MAX_PAGES: Final = 10
@@ -45,7 +45,7 @@ async def find_connections(api: LinkedInApi, words: str | None, start: int, limi
         elements = page.get("elements")
         if not isinstance(elements, list):
             raise api.context.http.unclear(response)
-        following, total = _paging(page, at, len(elements))
+        following, total = paging(page, at, len(elements))
         for number, element in enumerate(elements):
             searched += 1
             person = _connection(api, element, response)
@@ -66,22 +66,6 @@ async def send_to_connections(api: LinkedInApi, recipients: list[str], subject: 
     if response.status != 201:
         raise api.context.http.unclear(response)
     return SentMessage(sent=True, message_id=response.headers.get("x-restli-id"))
-
-
-def _paging(page: dict[str, Any], start: int, found: int) -> tuple[int | None, int | None]:
-    """Where the next page starts, as the vendor's link says it, and how many there are in all."""
-    paging = page.get("paging")
-    paging = paging if isinstance(paging, dict) else {}
-    total = paging.get("total")
-    links = paging.get("links")
-    following = None
-    for link in links if isinstance(links, list) else ():
-        if isinstance(link, dict) and link.get("rel") == "next" and isinstance(link.get("href"), str):
-            given = parse_qs(urlsplit(link["href"]).query).get("start", [""])[0]
-            following = int(given) if given.isascii() and given.isdigit() else start + found
-    if following is not None and following <= start:
-        following = None
-    return following, total if isinstance(total, int) else None
 
 
 def _connection(api: LinkedInApi, element: Any, response: UpstreamResponse) -> Connection:

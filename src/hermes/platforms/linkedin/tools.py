@@ -11,7 +11,9 @@ from hermes.platforms.base import Account, Effect, PasteToken, Platform, RateLim
 from hermes.platforms.context import ToolContext
 from hermes.platforms.linkedin.api import (
     MESSAGES_SCOPE,
-    SIGN_IN,
+    ORGANIZATION_ID,
+    ORGANIZATION_URN,
+    ORGANIZATIONS,
     VERSION,
     VIDEO_MAX_MB,
     LinkedInApi,
@@ -33,6 +35,7 @@ from hermes.platforms.linkedin.models import (
     Video,
 )
 from hermes.platforms.linkedin.oauth import SIGN_IN_AT_LINKEDIN
+from hermes.platforms.linkedin.organizations import names
 from hermes.platforms.linkedin.people import find_connections, send_to_connections
 from hermes.platforms.linkedin.posts import check_audience, content_of, post_body, publish, wrong
 from hermes.platforms.linkedin.uploads import Uploads
@@ -54,7 +57,7 @@ linkedin = Platform(
     oauth=(SIGN_IN_AT_LINKEDIN,),
     open=LinkedInApi,
     base_url="https://api.linkedin.com",
-    settings=(VERSION, VIDEO_MAX_MB, MESSAGES_SCOPE),
+    settings=(VERSION, VIDEO_MAX_MB, MESSAGES_SCOPE, ORGANIZATIONS),
     check_settings=check_settings,
     # Counted from midnight UTC and for posts only, and its refusal is cheap and clear.
     limits=(
@@ -83,7 +86,7 @@ OrganizationId = Annotated[
     str,
     Redaction.PLAIN,
     Field(
-        pattern=r"^[0-9]{1,20}$",
+        pattern=ORGANIZATION_ID,
         description="Post as this company page instead of the member; needs LinkedIn's Community Management API",
     ),
 ]
@@ -97,21 +100,22 @@ _UPLOAD_SECONDS = 3600.0
 
 @linkedin.probe
 async def probe(api: LinkedInApi) -> Account:
-    """Source: "Sign In with LinkedIn using OpenID Connect"."""
-    response = await api.first_read()
-    profile = api.read(Profile, api.answer(response), response)
+    """Source: "Sign In with LinkedIn using OpenID Connect", "Organization Lookup"."""
+    profile = await api.first_profile()
+    who, name, page = profile.id, profile.name, api.credentials.organization_id
+    if page is not None:
+        who, name = ORGANIZATION_URN + page, (await names(api, [page]))[page]
     scopes = tuple((api.credentials.scopes or "").replace(",", " ").split())
-    return Account(id=profile.id, name=profile.name, scopes=scopes, expires_at=api.credentials.expires_at)
+    return Account(id=who, name=name, scopes=scopes, expires_at=api.credentials.expires_at)
 
 
 @linkedin.tool(Effect.READ, rest="GET /profile", title="Get the member's profile")
 async def get_profile(api: LinkedInApi) -> Profile:
     """Get the LinkedIn member's own name, picture, language and e-mail address, as far as the token allows. Posts are
-    made as this member.
+    theirs or a page's.
 
     Source: "Sign In with LinkedIn using OpenID Connect", userinfo."""
-    response = await api.request("GET", "/v2/userinfo", SIGN_IN)
-    return api.read(Profile, api.answer(response), response)
+    return await api.profile()
 
 
 @linkedin.tool(Effect.CREATE, rest="POST /post", timeout=900.0, long=True)
@@ -143,6 +147,7 @@ async def create_post(
     visible at once.
 
     Source: Posts API."""
+    organization_id = organization_id or api.credentials.organization_id
     beside = (images, video, document, article, poll, reshare_of)
     if sum(one is not None for one in beside) > 1:
         raise wrong("images", "video, document, article, poll and reshare_of exclude each other: give at most one")
@@ -215,6 +220,7 @@ async def upload_video(
     Source: Videos API."""
     if text is None and title is not None:
         raise wrong("title", "belongs to a post: give a text, too, or the title to create_post")
+    organization_id = organization_id or api.credentials.organization_id
     check_audience(text or "", visibility, organization_id, has_content=True)
     owner, access = await api.owner(organization_id)
     await context.state(PublishState.CREATED)
