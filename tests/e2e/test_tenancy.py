@@ -20,15 +20,8 @@ async def test_customers_never_see_each_other(new_hermes: Callable[..., Any], to
     server = new_hermes().start()
     settings = load_settings({}, env_file=None, data_dir=server.data_dir, public_url=server.url)
     async with open_house(settings, holder="command") as house:
-
-        async def inbox(customer_id: str) -> list[str]:
-            return [str(message.text) for message in await house.inbound.messages(customer_id)]
-
-        async def sign_in(customer_id: str) -> str:
-            return await house.sessions.begin(customer_id, client="town")
-
         town = town_class(
-            server.url, server.sandbox, server.operator_key, house.stores.redis, inbox, sign_in,
+            server.url, server.sandbox, server.operator_key, house, house.stores.redis,
             customers=CUSTOMERS, steps=STEPS,
         )  # fmt: skip
         await town.run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -132,6 +133,21 @@ async def test_a_snapshot_is_of_one_moment_and_leaves_its_connection_as_it_was(d
         assert await session.scalar(count) == 1
         if db.dialect == "mysql":
             assert await (await session.connection()).get_isolation_level() == "READ COMMITTED"
+
+
+async def test_a_connection_that_is_given_up_within_a_query_does_not_keep_others_from_writing(tmp_path: Path) -> None:
+    db = Database(f"sqlite+aiosqlite:///{tmp_path / 'a.db'}")
+    async with db.engine.begin() as connection:
+        await connection.run_sync(metadata.create_all)
+    async with db.engine.connect() as given_up:
+        await given_up.begin()
+        driver: Any = (await given_up.get_raw_connection()).driver_connection
+        rows = await driver.execute("SELECT 1 UNION SELECT 2")
+        await given_up.invalidate()
+    async with asyncio.timeout(5):
+        await _put(db, id="a")
+    assert rows is not None, "as an error keeps it"
+    await db.close()
 
 
 async def test_insert_ignore_leaves_the_row_that_is_there(db: Database) -> None:

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Literal
@@ -289,11 +290,25 @@ class Database:
 _json_dumps = partial(json.dumps, ensure_ascii=False)
 
 
+class _SqliteConnection(sqlite3.Connection):
+    """Ends its transaction when it is closed.
+
+    SQLite itself ends it only once no statement is left (https://sqlite.org/c3ref/close.html), and what was cancelled
+    between a query and its rows may be kept by its error: until that was collected, nobody else could write.
+    """
+
+    def close(self) -> None:
+        with suppress(sqlite3.ProgrammingError):  # it is closed already
+            self.rollback()
+        super().close()
+
+
 def _sqlite_engine(url: URL, pool_size: int, migrating: bool) -> AsyncEngine:
     engine = create_async_engine(
         url,
         json_serializer=_json_dumps,
         hide_parameters=True,  # an error's text goes to the log; what was to be stored does not
+        connect_args={"factory": _SqliteConnection},
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=_BUSY_SECONDS,
