@@ -132,7 +132,7 @@ class Bench:
     def _signed_in(self, platform: str, person: str, number: int = 0, **more: Any) -> tuple[bytes, SignedIn]:
         """A credential as signing in gives it, and what the row says of it."""
         connect, desk = self.connect(platform, number), self.desk(platform, number)
-        tokens = connect.read_tokens(desk.sign_in(person), self.now())
+        tokens = connect.read_tokens(desk.sign_in(person, connect.scopes), self.now())
         fields = {**connect.renewed(more, tokens), **more}
         plaintext = self.catalog.platforms[platform].credentials.model_validate(fields).to_json()
         return plaintext, SignedIn(

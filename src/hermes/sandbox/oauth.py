@@ -309,9 +309,8 @@ class OAuthDesk:
         self.tokens[token] = Issued(grant, ends, refresh)
         return token
 
-    def sign_in(self, person: str) -> dict[str, Any]:
-        """The tokens of a person who signed in, without a browser: for tests."""
-        scopes = tuple(sorted(self.rules.scopes))
+    def sign_in(self, person: str, scopes: tuple[str, ...]) -> dict[str, Any]:
+        """The tokens of a person who signed in and allowed these scopes, without a browser: for tests."""
         return self.answer_of(Grant(person, scopes, self.rules.account(person)))
 
     def _revoke(self, args: Mapping[str, str]) -> Answer:

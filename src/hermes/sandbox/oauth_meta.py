@@ -106,8 +106,8 @@ class InstagramDesk(OAuthDesk):
         issued.grant.renewed += int(renews)
         return self._long(issued.grant)
 
-    def sign_in(self, person: str) -> dict[str, Any]:
-        return self._long(Grant(person, tuple(sorted(self.rules.scopes)), self.rules.account(person)))
+    def sign_in(self, person: str, scopes: tuple[str, ...]) -> dict[str, Any]:
+        return self._long(Grant(person, scopes, self.rules.account(person)))
 
     def refused(self, refusal: OAuthRefusal) -> Answer:
         code = _CODES.get(refusal.code, 100)
