@@ -22,13 +22,18 @@ MARKED_KEY = re.compile(
     r"(creds|creds_version|log_seq|log_ids|logs|quota|rate|idem|pending|lock|sse|customer:version|platform_health"
     r"|limits:\{LIMITER/connections\.check)[:/](cus_[0-9a-z]{26})([:/]|$)"
 )
-LOOKED_AFTER = 10
+FEW = 10
 LONG = (
     "do_ask_first", "do_choose_an_account", "do_connect_again", "do_look_after_accounts",
     "try_accounts", "try_approvals", "try_number",
 )  # fmt: skip
 """Only so many customers also look after their accounts, link them again and say yes and no: it takes long, and more
 show no more."""
+SOME = 60
+BESIDES_CALLS = (
+    "do_change_keys", "do_keep_a_file", "try_files", "try_keys", "try_operators_routes", "try_to_be_another",
+)  # fmt: skip
+"""Only so many use the API for more than calls."""
 SHARED_KEYS = re.compile(
     r"(lock:)?(jobs|usage:stream|pending:index|wa_phone_id|routing|cron)(:|$)"
     r"|customer:(apikey:[0-9a-f]{64}|session:ses_[0-9a-z]{26})$"
@@ -125,8 +130,8 @@ class Town(Tricks):
         deeds = [getattr(self, name) for name in dir(self) if name.startswith("do_")]
         tricks = [getattr(self, name) for name in dir(self) if name.startswith("try_")]
         plan = [*deeds, *tricks, *rng.choices(deeds, k=max(self.steps - len(deeds), 0))]
-        if tenant.number >= LOOKED_AFTER:
-            plan = [deed for deed in plan if deed.__name__ not in LONG]
+        left_out = (LONG if tenant.number >= FEW else ()) + (BESIDES_CALLS if tenant.number >= SOME else ())
+        plan = [deed for deed in plan if deed.__name__ not in left_out]
         rng.shuffle(plan)
         for deed in plan:
             await deed(tenant, rng)
