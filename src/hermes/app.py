@@ -32,6 +32,7 @@ from hermes.connections.renewal_rows import RenewalRows
 from hermes.connections.rescue import Rescue
 from hermes.connections.revocation import Revocation
 from hermes.connections.routing import PhoneNumbers, Routing
+from hermes.connections.second_step import Choosing
 from hermes.connections.service import Connections
 from hermes.connections.sign_in import SignIns
 from hermes.connections.store import CredentialStore
@@ -124,6 +125,7 @@ class House:
     health_rows: HealthRows
     witness: CallWitness
     renewals: Renewals
+    choosing: Choosing
     sign_ins: SignIns
     gateway: Gateway
     approvals: ApprovalDesk
@@ -334,6 +336,7 @@ def build_house(
     )
     desk = ApprovalDesk(runs, gateway, catalog, actions)
     gateway_tasks.register_approvals(queue, desk, runs)
+    choosing = Choosing(connections, PendingChoices(redis, keyring))
     house = House(
         settings=settings,
         stores=stores,
@@ -356,7 +359,8 @@ def build_house(
         health_rows=health_rows,
         witness=witness,
         renewals=renewals,
-        sign_ins=SignIns(connections, vendor, PendingChoices(redis, keyring), redis, keyring, settings),
+        choosing=choosing,
+        sign_ins=SignIns(connections, vendor, choosing, redis, keyring, settings),
         gateway=gateway,
         approvals=desk,
         rules=RuleBook(database, changes, catalog, actions),

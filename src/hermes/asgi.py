@@ -44,6 +44,7 @@ from hermes.transports.sse import SseTransport
 from hermes.transports.sse_mailbox import Mailbox
 from hermes.web.approvals import ApprovalPages
 from hermes.web.base import WebBase, build_base
+from hermes.web.choosing import ChoicePages
 from hermes.web.connect import ConnectPages
 from hermes.web.connections import ConnectionPages
 from hermes.web.consent import ConsentPages
@@ -179,13 +180,14 @@ def _resource_metadata(settings: Settings, resource: str = "mcp") -> str:
 def _page_routes(house: House, web: WebBase) -> list[Route]:
     catalog, connections = house.catalog, house.connections
     door = LinkDoor(web, house.connect_links, connections)
-    connect = ConnectPages(web, catalog, connections, door, house.sign_ins)
+    connect = ConnectPages(web, catalog, connections, door, house.sign_ins, house.choosing)
+    choose = ChoicePages(web, catalog, house.choosing)
     listed = ConnectionPages(web, catalog, connections, house.connection_checks)
     vendors = VendorSignInPages(web, catalog, door, house.sign_ins)
     consent = ConsentPages(web, catalog, connections, house.oauth.authorizations)
     people = people_routes(web, house.people, house.oauth.assistants, house.settings)
     approvals = ApprovalPages(web, catalog, house.approvals, house.rules, connections)
-    pages = (listed, connect, vendors, consent, approvals)
+    pages = (listed, connect, choose, vendors, consent, approvals)
     return [*people, *(route for each in pages for route in each.routes())]
 
 

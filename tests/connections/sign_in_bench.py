@@ -18,8 +18,9 @@ from hermes.connections.links import ConnectLinks
 from hermes.connections.models import Connection
 from hermes.connections.probing import Prober
 from hermes.connections.revocation import Revocation
+from hermes.connections.second_step import Choosing, ToChoose
 from hermes.connections.service import Connections
-from hermes.connections.sign_in import SignIns, ToChoose
+from hermes.connections.sign_in import SignIns
 from hermes.identity.caller import Caller, Via
 from hermes.identity.changes import CustomerChanges
 from hermes.identity.versions import Versions
@@ -42,6 +43,7 @@ class SignInBench:
 
     bench: Bench
     sign_ins: SignIns
+    choosing: Choosing
     connections: Connections
     audit: RecordedAudit
 
@@ -91,8 +93,8 @@ async def open_sign_in_bench(
             plan_includes=lambda caller, platform: caller.plan != "free",
             revocation=Revocation(replica.store, replica.rows, replica.vendor),
         )
-        choices = PendingChoices(redis, made.keyring)
-        sign_ins = SignIns(connections, replica.vendor, choices, redis, made.keyring, settings)
-        yield SignInBench(made, sign_ins, connections, audit)
+        choosing = Choosing(connections, PendingChoices(redis, made.keyring))
+        sign_ins = SignIns(connections, replica.vendor, choosing, redis, made.keyring, settings)
+        yield SignInBench(made, sign_ins, choosing, connections, audit)
         await replica.renewals.close()
         await replica.upstream.close()

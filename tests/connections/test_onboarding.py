@@ -24,7 +24,7 @@ from hermes.connections.service import Connections
 from hermes.connections.store import CredentialStore
 from hermes.connections.vendor import VendorClient
 from hermes.crypto import Keyring
-from hermes.errors import InvalidArguments, NeedsReconnect, NotFound, NotGranted, PlatformRejected
+from hermes.errors import InvalidArguments, NeedsReconnect, NotFound, NotGranted, PlatformRejected, PlatformUnavailable
 from hermes.identity.changes import CustomerChanges
 from hermes.identity.versions import Versions
 from hermes.net.upstream import Upstream
@@ -211,6 +211,32 @@ async def test_a_token_that_is_of_no_use_is_not_linked(desk: Desk) -> None:
     for word in ("nomanagement", "revoked"):
         with pytest.raises(PlatformRejected):
             await desk.link(word=word)
+    assert await desk.connections.list("cus_a") == []
+
+
+async def test_numbers_that_were_left_open_are_listed_up_to_fifty_and_nothing_is_kept(desk: Desk) -> None:
+    given = number(word="severalnumbers150")
+    with pytest.raises(InvalidArguments, match="and 100 more") as several:
+        await desk.connections.connect(a_caller("cus_a"), "whatsapp", {**given, "phoneNumberId": None})
+    listed = several.value.data["choices"]
+    assert (len(listed), listed[0]["id"]) == (50, given["phoneNumberId"])
+    assert "EAAsandbox" not in str(several.value.data)
+    assert await desk.connections.list("cus_a") == []
+    assert desk.audit.lines == [("cus_a", "connection.connect", "whatsapp", "default", "error")]
+    linked = await desk.connections.connect(
+        a_caller("cus_a"), "whatsapp", {**given, "phoneNumberId": listed[49]["id"]}, "work"
+    )
+    assert (linked.external_id, linked.display_name) == (listed[49]["id"], "Sandbox business")
+
+
+async def test_who_may_not_link_has_nobody_asked(desk: Desk) -> None:
+    rest = {name: value for name, value in number(word="severalnumbers").items() if name != "phoneNumberId"}
+    with pytest.raises(NotGranted):
+        await desk.connections.connect(a_caller("cus_a", "*:read"), "whatsapp", rest)
+    assert desk.audit.lines == []
+    desk.fail("server_error", "phone_numbers")
+    with pytest.raises(PlatformUnavailable):
+        await desk.connections.connect(a_caller("cus_a"), "whatsapp", rest)
     assert await desk.connections.list("cus_a") == []
 
 

@@ -13,7 +13,8 @@ import pytest
 from conftest import RedisServer
 from connections.sign_in_bench import SignInBench, open_sign_in_bench, person
 from hermes.connections.models import Connection
-from hermes.connections.sign_in import SignInRefused, ToChoose
+from hermes.connections.second_step import ToChoose
+from hermes.connections.sign_in import SignInRefused
 from hermes.errors import HermesError
 from hermes.sandbox.failures import Failure, FailureKind
 from hermes.storage.redis import Redis
@@ -43,7 +44,7 @@ def asked(bench: SignInBench, path: str) -> int:
 
 async def choose(bench: SignInBench, choice: str, label: str = "default", name: str = "alex") -> Connection:
     assert await bench.sign_in("linkedin", "linkedin", name, label) == ToChoose("linkedin", label)
-    return await bench.sign_ins.choose(person(), "linkedin", label, choice)
+    return await bench.choosing.choose(person(), "linkedin", label, choice)
 
 
 async def test_without_the_setting_nobody_is_asked_for_more(bench: SignInBench) -> None:
@@ -62,13 +63,13 @@ async def test_a_page_is_chosen_from_those_that_one_may_post_for(bench: SignInBe
     assert await bench.sign_ins.finish(person(), "linkedin", await bench.allow(location)) == WAITS
     (shown,) = await bench.connections.list("cus_a")
     assert (shown.status, shown.usable) == ("incomplete", False)
-    member, *pages = await bench.sign_ins.choices(person(), "linkedin", "default")
+    member, *pages = await bench.choosing.choices(person(), "linkedin", "default")
     assert member.name.endswith("(yourself)")
     assert [(one.id, one.name) for one in pages] == [
         ("1337", "Sandbox Company 1337"),
         ("2414183", "Sandbox Company 2414183"),
     ]
-    linked = await bench.sign_ins.choose(person(), "linkedin", "default", "2414183")
+    linked = await bench.choosing.choose(person(), "linkedin", "default", "2414183")
     assert (linked.status, linked.external_id) == ("connected", "urn:li:organization:2414183")
     assert linked.display_name == "Sandbox Company 2414183"
     assert (await bench.bench.credential("cus_a", "linkedin"))["organization_id"] == "2414183"
@@ -90,7 +91,7 @@ async def test_a_person_and_their_page_stand_beside_each_other(bench: SignInBenc
 
 async def test_all_pages_of_the_list_are_read(bench: SignInBench) -> None:
     await bench.sign_in("linkedin", "linkedin", "manypages")
-    choices = await bench.sign_ins.choices(person(), "linkedin", "default")
+    choices = await bench.choosing.choices(person(), "linkedin", "default")
     assert [one.id for one in choices] == ["member", *(str(9000 + number) for number in range(130))]
     assert asked(bench, "/rest/organizationAcls") == 2
 

@@ -14,7 +14,8 @@ import pytest
 from conftest import RedisServer
 from connections.sign_in_bench import SignInBench, open_sign_in_bench, person
 from hermes.connections.models import Connection
-from hermes.connections.sign_in import SignInOfAnother, SignInRefused, ToChoose
+from hermes.connections.second_step import NotLinked, ToChoose
+from hermes.connections.sign_in import SignInOfAnother, SignInRefused
 from hermes.errors import HermesError, NotConnected, NotFound, NotGranted
 from hermes.identity.caller import Caller
 from hermes.sandbox.failures import Failure, FailureKind
@@ -181,23 +182,23 @@ async def test_one_of_several_pages_is_chosen(bench: SignInBench) -> None:
     assert pending == ToChoose("facebook", "default")
     (shown,) = await bench.connections.list("cus_a")
     assert (shown.status, shown.usable) == ("incomplete", False)
-    choices = await bench.sign_ins.choices(person(), "facebook", "default")
+    choices = await bench.choosing.choices(person(), "facebook", "default")
     assert len(choices) == 3
-    assert await bench.sign_ins.choices(person("cus_b"), "facebook", "default") == []
-    with pytest.raises(SignInRefused):
-        await bench.sign_ins.choose(person("cus_b"), "facebook", "default", choices[1].id)
-    with pytest.raises(SignInRefused):
-        await bench.sign_ins.choose(person(), "facebook", "default", "4711")
-    linked = await bench.sign_ins.choose(person(), "facebook", "default", choices[1].id)
+    assert await bench.choosing.choices(person("cus_b"), "facebook", "default") == []
+    with pytest.raises(NotLinked):
+        await bench.choosing.choose(person("cus_b"), "facebook", "default", choices[1].id)
+    with pytest.raises(NotLinked):
+        await bench.choosing.choose(person(), "facebook", "default", "4711")
+    linked = await bench.choosing.choose(person(), "facebook", "default", choices[1].id)
     assert (linked.status, linked.external_id) == ("connected", choices[1].id)
-    assert await bench.sign_ins.choices(person(), "facebook", "default") == []
+    assert await bench.choosing.choices(person(), "facebook", "default") == []
 
 
 async def test_one_of_several_ad_accounts_is_chosen_and_outlives_renewals(bench: SignInBench) -> None:
     assert await bench.sign_in("snapchat", "snapchat", "several") == ToChoose("snapchat", "default")
-    first, second = await bench.sign_ins.choices(person(), "snapchat", "default")
+    first, second = await bench.choosing.choices(person(), "snapchat", "default")
     assert "Sandbox organization" in first.name
-    linked = await bench.sign_ins.choose(person(), "snapchat", "default", second.id)
+    linked = await bench.choosing.choose(person(), "snapchat", "default", second.id)
     assert linked.status == "connected"
     assert (await bench.bench.credential("cus_a", "snapchat"))["ad_account_id"] == second.id
     replica = bench.bench.replicas[0]
@@ -210,7 +211,7 @@ async def test_one_of_several_ad_accounts_is_chosen_and_outlives_renewals(bench:
     )
     # Another choice later: the same sign-in, answered otherwise.
     await bench.sign_in("snapchat", "snapchat", "several")
-    await bench.sign_ins.choose(person(), "snapchat", "default", first.id)
+    await bench.choosing.choose(person(), "snapchat", "default", first.id)
     assert (await bench.bench.credential("cus_a", "snapchat"))["ad_account_id"] == first.id
 
 

@@ -89,6 +89,25 @@ async def test_a_token_controls_its_own_objects_only(sandbox: Any) -> None:
     assert (await sandbox.graph("GET", PHONE, second)).json["id"] == PHONE
 
 
+async def test_a_token_controls_all_numbers_of_its_business_account(sandbox: Any) -> None:
+    token = f"EAAsandbox-{PHONE}-{BUSINESS}-severalnumbers12"
+    neighbour = f"EAAsandbox-333333333333333-{BUSINESS}-x"
+    await sandbox.graph("GET", BUSINESS, neighbour)
+    listed = (await sandbox.graph("GET", f"{BUSINESS}/phone_numbers?fields=id&limit=100", token)).json["data"]
+    ids = [each["id"] for each in listed]
+    assert len(set(ids)) == 13
+    assert {PHONE, "333333333333333"} < set(ids)
+    for own in (token, neighbour):
+        assert (await sandbox.graph("GET", ids[-1], own)).json["id"] == ids[-1]
+    assert (await sandbox.send(token, ids[-1])).status == 200
+
+
+async def test_a_business_account_may_have_no_number(sandbox: Any) -> None:
+    token = f"EAAsandbox-{PHONE}-{BUSINESS}-nonumbers"
+    assert (await sandbox.graph("GET", f"{BUSINESS}/phone_numbers", token)).json["data"] == []
+    assert error(await sandbox.graph("GET", PHONE, token)) == (400, 100, 33)
+
+
 async def test_ids_of_any_token_can_be_found_out(sandbox: Any) -> None:
     token = "EAAGm0PX4ZCpsBAK"
     debug = (await sandbox.graph("GET", f"debug_token?input_token={token}", "1|secret")).json["data"]

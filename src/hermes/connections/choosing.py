@@ -1,4 +1,4 @@
-"""What a person who signed in can choose from, until they have chosen: sealed in Redis, for an hour."""
+"""What a person can choose from, until they have chosen: sealed in Redis, for an hour."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A sign-in that waits for a choice. All of it is secret but the choices' ids and names."""
+    """A sign-in, or pasted credentials (without provider and tokens), that waits for a choice. All of it is secret but
+    the choices' ids and names."""
 
-    provider: str
-    tokens: Tokens = field(repr=False)
+    provider: str | None
+    tokens: Tokens | None = field(repr=False)
     choices: Sequence[Choice] = field(repr=False)
 
 
@@ -38,17 +39,15 @@ class PendingChoices:
         self._redis = redis
         self._keyring = keyring
 
-    async def keep(
-        self, customer_id: str, platform: str, label: str, provider: str, tokens: Tokens, choices: Sequence[Choice]
-    ) -> None:
+    async def keep(self, customer_id: str, platform: str, label: str, pending: Pending) -> None:
         """Keep what can be chosen, in the place of what could be before."""
-        name = _name(customer_id, platform, label)
-        plain = orjson.dumps(asdict(Pending(provider, tokens, choices)), default=_revealed)
+        name = choice_name(customer_id, platform, label)
+        plain = orjson.dumps(asdict(pending), default=_revealed)
         await self._redis.set(name, self._keyring.seal(plain, name), ex=CHOICE_SECONDS)
 
     async def of(self, customer_id: str, platform: str, label: str) -> Pending | None:
         """What can be chosen now."""
-        name = _name(customer_id, platform, label)
+        name = choice_name(customer_id, platform, label)
         sealed = await self._redis.get(name)
         if sealed is None:
             return None
@@ -60,10 +59,11 @@ class PendingChoices:
 
     async def forget(self, customer_id: str, platform: str, label: str) -> None:
         """Nothing is to be chosen any more."""
-        await self._redis.delete(_name(customer_id, platform, label))
+        await self._redis.delete(choice_name(customer_id, platform, label))
 
 
-def _name(customer_id: str, platform: str, label: str) -> str:
+def choice_name(customer_id: str, platform: str, label: str) -> str:
+    """The Redis key under which it lies, and the name that it is sealed for."""
     return f"connect_choice:{customer_id}:{platform}:{label}"
 
 

@@ -24,14 +24,16 @@ T = TypeVar("T")
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 
 
-def read_credentials(platform: AnyPlatform, given: Mapping[str, Any]) -> Credentials:
-    """The platform's credentials from what the caller sent, in either spelling.
+def read_credentials(
+    platform: AnyPlatform, given: Mapping[str, Any], model: type[Credentials] | None = None
+) -> Credentials:
+    """The platform's credentials from what the caller sent, in either spelling; of another `model`, if one is given.
 
     Raises:
         InvalidArguments: `fields` says for each field, spelled as the caller did, what is wrong; never the value.
     """
     try:
-        credentials: Credentials = platform.credentials.model_validate(dict(given))
+        credentials: Credentials = (model or platform.credentials).model_validate(dict(given))
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
         fields = [
@@ -65,10 +67,16 @@ class Prober:
         probe = platform.probe_function
         if probe is None:
             return Account(id=label)
+        return await self.ask_with(
+            customer_id, platform, label, lambda context: probe(platform.open(context, credentials))
+        )
+
+    async def ask_with(
+        self, customer_id: str, platform: AnyPlatform, label: str, question: Callable[[ApiContext], Awaitable[T]]
+    ) -> T:
+        """As `ask`, with credentials that were just given. Raises as `probe`."""
         try:
-            return await self.ask(
-                customer_id, platform, label, lambda context: probe(platform.open(context, credentials))
-            )
+            return await self.ask(customer_id, platform, label, question)
         except (NeedsReconnect, PlatformRejected) as error:
             raise _refused(platform, error) from None
 

@@ -301,9 +301,11 @@ def _request_body(catalog: Catalog) -> dict[str, Any]:
     schemas = []
     for platform in catalog:
         credentials: type[BaseModel] = platform.credentials
-        schema = _schema_of(credentials)
+        schema, choices = _schema_of(credentials), platform.connect.choices
         properties = schema.get("properties", {}) | {"account": account}
-        schemas.append(schema | {"title": platform.title, "properties": properties})
+        may_be_left_out = choices.alias(platform.credentials) if choices is not None else None
+        required = [name for name in schema.get("required", ()) if name != may_be_left_out]
+        schemas.append(schema | {"title": platform.title, "properties": properties, "required": required})
     return {"required": True, "content": {"application/json": {"schema": {"oneOf": schemas}}}}
 
 

@@ -117,11 +117,11 @@ def renew(row: ConnectionRow, sealed: str, renew_at: datetime | None, ends_at: d
     row.last_error = None
 
 
-def begin(row: ConnectionRow, provider: str) -> None:
+def begin(row: ConnectionRow, provider: str | None) -> None:
     """Make a tombstone an account that is not linked to its end."""
     row.created_at = touch(row)
     row.status, row.provider = Status.INCOMPLETE, provider
-    row.last_error = "The sign-in waits for a choice: which account is to be used?"
+    row.last_error = "A choice is open: which account is to be used?"
 
 
 def empty(row: ConnectionRow) -> None:

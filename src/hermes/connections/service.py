@@ -20,10 +20,11 @@ from hermes.connections.models import Connection, Status
 from hermes.connections.names import LABEL, LABEL_RULE
 from hermes.connections.onboarding import Onboarded, Onboardings
 from hermes.connections.probing import Prober, read_credentials
+from hermes.connections.refusals import none_found, several_found, taken_elsewhere
 from hermes.connections.revocation import Revocation, Unlinked
 from hermes.connections.rows import SignedIn
 from hermes.connections.store import CredentialStore, RoutingTaken
-from hermes.errors import Conflict, HermesError, InvalidArguments, NotFound, NotGranted
+from hermes.errors import HermesError, InvalidArguments, NotFound, NotGranted
 from hermes.identity.actions import ActionAudit, ActionOutcome, audit_action
 from hermes.identity.caller import OPERATOR_ID, Caller
 from hermes.platforms.base import DEFAULT_ACCOUNT, Credentials, Env
@@ -87,14 +88,50 @@ class Connections:
         Raises:
             NotFound: no such platform.
             NotGranted: the key or plan does not reach it, or the caller is the operator in single-user mode.
-            InvalidArguments: label or credentials do not fit.
+            InvalidArguments: label or credentials do not fit, or leave open which of several accounts is meant; then
+                `choices` lists those.
             PlatformRejected: the platform does not accept the credentials.
             PlatformUnavailable: the platform did not answer.
             Conflict: the phone number is linked elsewhere.
         """
         declared = self.may_connect(caller, platform, label)
-        checked = read_credentials(declared, credentials)
+        found = await self.left_open(caller, declared, credentials, label)
+        if len(found) > 1:
+            await self._record(caller, CONNECT, platform, label, "error")
+            raise several_found(declared, found)
+        checked = read_credentials(declared, found[0].credentials if found else credentials)
         return await self._link(caller, declared, label, checked, None)
+
+    async def left_open(
+        self, caller: Caller, platform: AnyPlatform, credentials: Mapping[str, Any], label: str
+    ) -> Sequence[Choice]:
+        """Which accounts pasted credentials can mean, if they leave that open; empty: they do not.
+
+        Args:
+            caller: whose account it becomes; has passed `may_connect`.
+            platform: whose account it is.
+            credentials: as in `connect`.
+            label: the account's name.
+
+        Raises:
+            InvalidArguments: the credentials do not fit, or reach no account.
+            HermesError: the platform does not accept them, or did not answer.
+        """
+        choices = platform.connect.choices
+        if choices is None or not choices.are_open(platform.credentials, credentials):
+            return ()
+        given = {name: value for name, value in credentials.items() if value is not None}
+        rest = read_credentials(platform, given, choices.rest)
+        try:
+            found = await self._prober.ask_with(
+                caller.customer_id, platform, label, lambda context: choices.find(context, rest)
+            )
+            if not found:
+                raise none_found(platform, choices)
+        except HermesError:
+            await self._record(caller, CONNECT, platform.id, label, "error")
+            raise
+        return found
 
     def may_connect(self, caller: Caller, platform: str, label: str) -> AnyPlatform:
         """The platform, if this caller may link an account of it under this label.
@@ -104,7 +141,7 @@ class Connections:
             NotGranted: the key or plan does not reach it, or the caller is the operator in single-user mode.
             InvalidArguments: the label does not fit.
         """
-        declared = self._platform(platform)
+        declared = self._catalog.named(platform)
         self._refuse_single_user(caller, declared)
         self._need_write(caller, declared)
         if not self._plan_includes(caller, platform):
@@ -149,9 +186,16 @@ class Connections:
             return []
         return await self._prober.ask(caller.customer_id, platform, label, lambda context: choices(context, tokens))
 
-    async def leave_incomplete(self, caller: Caller, platform: AnyPlatform, connect: OAuthConnect, label: str) -> None:
-        """Show that a sign-in waits for a choice, unless the account works as it is."""
-        await self._store.put_incomplete(caller.customer_id, platform.id, label, connect.provider)
+    async def leave_incomplete(self, caller: Caller, platform: str, provider: str | None, label: str) -> None:
+        """Show that an account waits for a choice, unless it works as it is.
+
+        Args:
+            caller: whose account it becomes; has passed `may_connect`.
+            platform: the platform's id.
+            provider: where they signed in; None: they pasted credentials.
+            label: the account's name.
+        """
+        await self._store.put_incomplete(caller.customer_id, platform, label, provider)
         self._tell(caller.customer_id)
 
     async def not_linked(self, caller: Caller, platform: str, label: str) -> None:
@@ -182,7 +226,7 @@ class Connections:
             connection = await self._store.put(*where, credentials.to_json(), account, signed_in)
         except RoutingTaken as taken:
             await self._record(caller, CONNECT, platform.id, label, "denied")
-            raise _taken(platform, taken) from None
+            raise taken_elsewhere(platform, taken) from None
         except HermesError:
             await self._record(caller, CONNECT, platform.id, label, "error")
             raise
@@ -275,7 +319,7 @@ class Connections:
             NotFound: no such platform, or no such account; the error lists those there are.
             NotGranted: the key does not reach it, or the caller is the operator in single-user mode.
         """
-        declared = self._platform(platform)
+        declared = self._catalog.named(platform)
         self._refuse_single_user(caller, declared)
         self._need_write(caller, declared)
         await self._defaults.choose(caller.customer_id, platform, label)
@@ -284,7 +328,7 @@ class Connections:
 
     async def _one_of(self, caller: Caller, platform: str, label: str | None) -> tuple[AnyPlatform, str, bool]:
         """The platform, the label of the caller's account there that is meant, and whether it is the only one."""
-        declared = self._platform(platform)
+        declared = self._catalog.named(platform)
         self._refuse_single_user(caller, declared)
         self._need_write(caller, declared)
         linked = [item.label for item in await self._store.connections(caller.customer_id) if item.platform == platform]
@@ -328,7 +372,7 @@ class Connections:
             NotFound: no such platform or account.
             NotGranted: the key does not reach it, or the caller is the operator in single-user mode.
         """
-        declared = self._platform(platform)
+        declared = self._catalog.named(platform)
         self._refuse_single_user(caller, declared)
         if not caller.grants.allow(platform, "read"):
             raise NotGranted(f"This key may not look at {declared.title} connections.", platform=platform)
@@ -375,12 +419,6 @@ class Connections:
     def _tell(self, customer_id: str) -> None:
         if self._notices is not None:
             self._notices.tell(customer_id, "accounts")
-
-    def _platform(self, platform: str) -> AnyPlatform:
-        declared = self._catalog.platforms.get(platform)
-        if declared is None:
-            raise NotFound(f"There is no such platform; there are {', '.join(self._catalog.platforms)}.")
-        return declared
 
     def _refuse_single_user(self, caller: Caller, platform: AnyPlatform) -> None:
         if caller.single_user:
@@ -441,21 +479,6 @@ def _choose(platform: AnyPlatform, linked: list[str], label: str | None) -> str:
             accounts=linked,
         )
     return label
-
-
-def _taken(platform: AnyPlatform, taken: RoutingTaken) -> Conflict:
-    if taken.label is not None:
-        return Conflict(
-            f"This {platform.title} number is already linked as your account {taken.label!r}. Connect it again under "
-            "that label, or disconnect that account first.",
-            platform=platform.id,
-            account=taken.label,
-        )
-    return Conflict(
-        f"This {platform.title} number is already linked elsewhere on this server. Disconnect it there first, or ask "
-        "the operator of this server to release it.",
-        platform=platform.id,
-    )
 
 
 def _variables(platform: AnyPlatform) -> list[str]:

@@ -1,4 +1,4 @@
-"""Linking an account by signing in at its vendor (RFC 6749, 4.1): the way there, back, and the choice of an account.
+"""Linking an account by signing in at its vendor (RFC 6749, 4.1): the way there, and back.
 
 What is under way lies sealed in Redis under the customer's own name, so that any replica can go on with it, and nobody
 but the person who began it: the answer of a vendor counts once, within ten minutes, in the session that asked for it.
@@ -16,17 +16,18 @@ import orjson
 import structlog
 from redis.asyncio import Redis
 
-from hermes.connections.choosing import PendingChoices
+from hermes.connections.choosing import Pending
 from hermes.connections.models import Connection
 from hermes.connections.names import printable
+from hermes.connections.second_step import Choosing, NotLinked, ToChoose, way_in
 from hermes.connections.service import Connections
 from hermes.connections.vendor import VendorClient
 from hermes.crypto import Keyring, Undecryptable
-from hermes.errors import HermesError, NotFound, PlatformRejected
+from hermes.errors import PlatformRejected
 from hermes.identity.caller import Caller
 from hermes.platforms.base import DEFAULT_ACCOUNT
 from hermes.platforms.catalog import AnyPlatform
-from hermes.platforms.oauth import Choice, OAuthConnect, Tokens
+from hermes.platforms.oauth import OAuthConnect, Tokens
 from hermes.settings import Settings
 
 STATE_SECONDS: Final = 600
@@ -39,14 +40,11 @@ _SAID_NO: Final = frozenset({"access_denied", "user_denied", "user_cancelled_log
 log = structlog.get_logger(__name__)
 
 
-class SignInRefused(HermesError):
-    """Nothing was linked. `message` says why, and what the person does now. `said_no`: they did not allow it."""
-
-    code = "platform_rejected"
-    status = 400
+class SignInRefused(NotLinked):
+    """Nothing was linked by signing in. `said_no`: the person did not allow it."""
 
     def __init__(self, message: str, *, said_no: bool = False) -> None:
-        super().__init__(message, nothing_sent=True)
+        super().__init__(message)
         self.said_no = said_no
 
 
@@ -54,14 +52,6 @@ class SignInOfAnother(SignInRefused):
     """The vendor's answer belongs to a sign-in that another person began."""
 
     status = 403
-
-
-@dataclass(frozen=True, slots=True)
-class ToChoose:
-    """The person signed in, and has to say which of several accounts is meant."""
-
-    platform: str
-    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +72,14 @@ class SignIns:
         self,
         connections: Connections,
         vendor: VendorClient,
-        choices: PendingChoices,
+        choosing: Choosing,
         redis: Redis,
         keyring: Keyring,
         settings: Settings,
     ) -> None:
         self._connections = connections
         self._vendor = vendor
-        self._choices = choices
+        self._choosing = choosing
         self._redis = redis
         self._keyring = keyring
         self._settings = settings
@@ -116,7 +106,7 @@ class SignIns:
             InvalidArguments: the label does not fit.
         """
         declared = self._connections.may_connect(caller, platform, label)
-        connect = _way(declared, provider)
+        connect = way_in(declared, provider)
         state, verifier = self._new_state(caller.customer_id), secrets.token_urlsafe(_VERIFIER_BYTES)
         location = self._vendor.authorize_location(
             connect, state=state, redirect_uri=self._redirect_uri(declared, connect), verifier=verifier
@@ -153,7 +143,7 @@ class SignIns:
                 "Begin it again."
             )
         declared = self._connections.may_connect(caller, platform, under_way.label)
-        connect = _way(declared, under_way.provider)
+        connect = way_in(declared, under_way.provider)
         code = answer.get("code", "").removesuffix("#_")  # Instagram's mark
         if not code or len(code) > _LONGEST:
             await self._connections.not_linked(caller, platform, under_way.label)
@@ -170,32 +160,6 @@ class SignIns:
             return await self._connections.connect_signed_in(caller, declared, connect, tokens, fields, under_way.label)
         return await self._chosen(caller, declared, connect, tokens, under_way.label)
 
-    async def choices(self, caller: Caller, platform: str, label: str) -> Sequence[Choice]:
-        """What the person can choose from; empty when there is nothing to choose, or not any more."""
-        pending = await self._choices.of(caller.customer_id, platform, label)
-        return [] if pending is None else pending.choices
-
-    async def choose(self, caller: Caller, platform: str, label: str, choice_id: str) -> Connection:
-        """Link the account that the person chose.
-
-        Raises:
-            SignInRefused: there is nothing to choose any more, or it is none of those.
-            HermesError: as `Connections.connect`.
-        """
-        declared = self._connections.may_connect(caller, platform, label)
-        pending = await self._choices.of(caller.customer_id, platform, label)
-        if pending is None:
-            raise nothing_to_choose()
-        chosen = next((one for one in pending.choices if one.id == choice_id), None)
-        if chosen is None:
-            raise SignInRefused("That is none of the accounts that you may use. Choose one of the list.")
-        connect = _way(declared, pending.provider)
-        connection = await self._connections.connect_signed_in(
-            caller, declared, connect, pending.tokens, chosen.credentials, label
-        )
-        await self._choices.forget(caller.customer_id, platform, label)
-        return connection
-
     async def _chosen(
         self, caller: Caller, platform: AnyPlatform, connect: OAuthConnect, tokens: Tokens, label: str
     ) -> Connection | ToChoose:
@@ -211,9 +175,7 @@ class SignIns:
             return await self._connections.connect_signed_in(
                 caller, platform, connect, tokens, found[0].credentials, label
             )
-        await self._choices.keep(caller.customer_id, platform.id, label, connect.provider, tokens, found)
-        await self._connections.leave_incomplete(caller, platform, connect, label)
-        return ToChoose(platform.id, label)
+        return await self._choosing.leave_open(caller, platform, label, Pending(connect.provider, tokens, found))
 
     def _new_state(self, customer_id: str) -> str:
         """A state that nobody can guess (RFC 6749, 10.12) and that only this server can read: it says who began."""
@@ -251,27 +213,8 @@ class SignIns:
         return self._settings.public_url + connect.callback(platform.id)
 
 
-def nothing_to_choose() -> SignInRefused:
-    """The refusal of a choice that is over."""
-    return SignInRefused(
-        "There is nothing to choose any more: the sign-in was finished, or an hour has passed. Begin it again."
-    )
-
-
 def _state_name(customer_id: str, state: str) -> str:
     return f"connect_state:{customer_id}:{hashlib.sha256(state.encode()).hexdigest()}"
-
-
-def _way(platform: AnyPlatform, provider: str | None) -> OAuthConnect:
-    connect = platform.sign_in(provider)
-    if connect is None:
-        known = ", ".join(one.provider for one in platform.oauth)
-        raise NotFound(
-            f"{platform.title} accounts are linked by signing in with one of {known}."
-            if known
-            else f"{platform.title} accounts are not linked by signing in."
-        )
-    return connect
 
 
 def _no_code(connect: OAuthConnect, error: Any, described: Any) -> SignInRefused:

@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random
 
 from hermes.connections import rows
+from hermes.connections.choosing import choice_name
 from hermes.connections.defaults import default_first
 from hermes.connections.models import SHOWN, USABLE, Connection, ConnectionRow, Status
 from hermes.connections.names import key_name
@@ -77,6 +78,7 @@ class CredentialStore:
         self._telling = telling or Telling({}, "")
         self._database = database
         self._keyring = keyring
+        self._redis = redis
         self._served = ServedCredentials(redis)
         self._routing = Routing(database, redis)
 
@@ -144,8 +146,9 @@ class CredentialStore:
         return sealed
 
     @_run_again
-    async def put_incomplete(self, customer_id: str, platform: str, label: str, provider: str) -> bool:
-        """Show an account whose sign-in waits for a choice. False: it works as it is, and stays so."""
+    async def put_incomplete(self, customer_id: str, platform: str, label: str, provider: str | None) -> bool:
+        """Show an account that waits for a choice, and where the person signed in, if they did. False: it works as it
+        is, and stays so."""
         async with self._database.session() as session:
             row = await rows.locked_or_new(session, customer_id, platform, label)
             if row.status in USABLE:
@@ -157,7 +160,8 @@ class CredentialStore:
 
     @_run_again
     async def remove(self, customer_id: str, platform: str, label: str) -> bool:
-        """Forget a credential in SQL and Redis and give its routing id back. False: there was none."""
+        """Forget a credential in SQL and Redis, and an open choice, and give its routing id back. False: there was
+        none."""
         name = key_name(customer_id, platform, label)
         async with self._database.session() as session:
             row = await rows.locked(session, customer_id, platform, label)
@@ -166,6 +170,7 @@ class CredentialStore:
             affected = rows.routing_ids(row.routing_id)
             rows.empty(row)
             await self._announce(session, row, affected)
+            await self._redis.delete(choice_name(customer_id, platform, label))
             await self._served.announce(name, row.version, stop=True)
         await self._settle(platform, affected, self._served.withdraw(name, row.version))
         return True

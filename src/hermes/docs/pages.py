@@ -48,13 +48,14 @@ def _credentials(platform: AnyPlatform, by_hand: str) -> Iterator[str]:
         yield "## Getting the credential"
         yield "\n".join(f"{number}. {step}" for number, step in enumerate(platform.connect.steps, 1))
         yield f"More: <{platform.connect.help_url}>"
-    fields = platform.credentials.model_fields
+    fields, choices = platform.credentials.model_fields, platform.connect.choices
+    may_be_left_out = choices.field if choices is not None else None
     if fields:
         yield "## What is linked"
         rows = [
             (
                 f"`{name}`" + (f" or `{info.alias}`" if info.alias and info.alias != name else ""),
-                "required" if info.is_required() else "",
+                "required" if info.is_required() and name != may_be_left_out else "",
                 "secret" if _is_secret(info.annotation) else "",
                 next((f"`{mark.name}`" for mark in info.metadata if isinstance(mark, Env)), ""),
                 cell(info.description or ""),

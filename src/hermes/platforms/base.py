@@ -34,6 +34,7 @@ from hermes.settings import Settings
 
 if TYPE_CHECKING:
     from hermes.platforms.oauth import OAuthConnect
+    from hermes.platforms.pasting import FieldChoices
 
 DEFAULT_ACCOUNT = "default"
 """The label of a customer's first account on a platform."""
@@ -132,6 +133,8 @@ class PasteToken:
     help_url: str
     steps: tuple[str, ...]
     """How to get the credentials, one step each."""
+    choices: FieldChoices | None = None
+    """The field that says which account is meant, where it may be left out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
+from hermes.errors import NotFound
 from hermes.platforms.base import Platform, Tool
 
 AnyPlatform = Platform[Any, Any]
@@ -36,6 +37,17 @@ class Catalog:
 
     def __iter__(self) -> Iterator[AnyPlatform]:
         return iter(self.platforms.values())
+
+    def named(self, platform_id: str) -> AnyPlatform:
+        """The platform of this id.
+
+        Raises:
+            NotFound: there is none.
+        """
+        platform = self.platforms.get(platform_id)
+        if platform is None:
+            raise NotFound(f"There is no such platform; there are {', '.join(self.platforms)}.")
+        return platform
 
     def platform_of(self, tool: Tool) -> AnyPlatform:
         return self.platforms[tool.platform]

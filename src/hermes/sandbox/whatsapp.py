@@ -2,8 +2,8 @@
 
 Whose is a number: a token `EAAsandbox-<phone number id>-<business account id>-<anything>` controls those two ids, so
 several tokens can control one number; any other `EAA…` token controls two ids of its own that follow from it (its
-`debug_token`, `POST /_sandbox/account` and the inspection page show them). Everything else is, for that token, an
-object that does not exist.
+`debug_token`, `POST /_sandbox/account` and the inspection page show them). A token controls all numbers of its business
+account: those that other tokens brought into it too. Everything else is, for that token, an object that does not exist.
 """
 
 from __future__ import annotations
@@ -40,7 +40,15 @@ from hermes.sandbox.whatsapp_hooks import Hooks, Number, Sent, new_wamid, user_i
 from hermes.sandbox.whatsapp_inbound import INBOUND, inbound
 from hermes.sandbox.whatsapp_media import LARGEST, MediaStore
 from hermes.sandbox.whatsapp_messages import Checked, check_message, check_product, wa_id_of
-from hermes.sandbox.whatsapp_setup import APP_ID, app_webhooks, debug_token, phone_node
+from hermes.sandbox.whatsapp_setup import (
+    APP_ID,
+    NO_NUMBERS,
+    app_webhooks,
+    debug_token,
+    display_of,
+    own_numbers,
+    phone_node,
+)
 from hermes.sandbox.whatsapp_templates import listed
 
 EMBEDDED = re.compile(r"^EAAsandbox-(\d{5,20})-(\d{5,20})-[A-Za-z0-9_-]*$")
@@ -73,6 +81,7 @@ class WhatsAppService(Service):
         self._stage = stage
         self._hooks = Hooks(stage)
         self._numbers: dict[str, Number] = {}
+        self._businesses: dict[str, dict[str, Number]] = {}
         self._received: dict[str, str] = {}
         self._last_inbound: dict[tuple[str, str], float] = {}
         self._media = MediaStore(stage.clock)
@@ -126,7 +135,7 @@ class WhatsAppService(Service):
         try:
             if incoming.path.startswith("/media_download/"):
                 token = check_token(incoming.bearer, about=())
-                return self._media.download(incoming, self._number(token).phone_number_id)
+                return self._media.download(incoming, self._controlled(token))
             version, parts = split_version(incoming.path)
             args, files = await arguments(incoming)
             if parts == ("debug_token",):
@@ -163,7 +172,7 @@ class WhatsAppService(Service):
 
     def reset(self) -> None:
         self._hooks.reset()
-        for state in (self._numbers, self._received, self._last_inbound):
+        for state in (self._numbers, self._businesses, self._received, self._last_inbound):
             state.clear()
         self.webhook_fields = ["messages", "message_template_status_update"]
         self._media.clear()
@@ -178,9 +187,16 @@ class WhatsAppService(Service):
             found = EMBEDDED.match(token)
             phone = found[1] if found else derived_digits(token, "phone")
             business = found[2] if found else derived_digits(token, "business")
-            known = Number(phone, business, "1555" + derived_digits(phone, "display", 7))
+            known = Number(phone, business, display_of(phone))
             self._numbers[token] = known
+            controlled = self._businesses.setdefault(business, {})
+            controlled.update((one.phone_number_id, one) for one in own_numbers(token, known))
         return known
+
+    def _controlled(self, token: str) -> dict[str, Number]:
+        """The numbers of a token's business account, by id."""
+        business = self._number(token).business
+        return {} if NO_NUMBERS in token else self._businesses[business]
 
     async def _route(self, call: GraphCall, files: dict[str, Upload]) -> Any:
         number = self._number(call.token)
@@ -190,17 +206,19 @@ class WhatsAppService(Service):
         if about == "me" and not edge and call.method == "GET":
             return choose_fields({"id": derived_digits(call.token, "user"), "name": "hermes sandbox"},
                                  call.args.get("fields"), ("name", "id"), "User")  # fmt: skip
-        owned = {number.phone_number_id: self._phone_edges, number.business: self._business_edges}
-        if not edge and self._media.owns(number.phone_number_id, about):
+        controlled = self._controlled(call.token)
+        if not edge and self._media.owns(controlled, about):
             return self._media.answer(call, about)
-        if about not in owned:
+        management = about == number.business
+        if not management and about not in controlled:
             raise missing_object(call.method, about)
-        management = owned[about] is self._business_edges
+        number = controlled.get(about, number)
         if management and "nomanagement" in call.token:
             raise GraphError(200)
         if not edge:
             return self._node(call, number, management=management)
-        handler = owned[about].get((call.method, edge[0])) if len(edge) == 1 else None
+        edges = self._business_edges if management else self._phone_edges
+        handler = edges.get((call.method, edge[0])) if len(edge) == 1 else None
         if handler is None:
             node = BUSINESS_NODE if management else PHONE_NODE
             if call.method == "GET":
@@ -241,7 +259,7 @@ class WhatsAppService(Service):
             raise GraphError(10)
         if call.args.get("status") is not None:
             return self._mark_read(call.args, number)
-        checked = check_message(call.args, partial(self._media.owns, number.phone_number_id))
+        checked = check_message(call.args, partial(self._media.owns, (number.phone_number_id,)))
         if checked.wa_id == number.display:
             raise GraphError(131021)
         failure = self._failing(checked, number)
@@ -328,10 +346,9 @@ class WhatsAppService(Service):
 
     # business account
 
-    async def _phone_numbers(self, call: GraphCall, number: Number, _files: dict[str, Upload]) -> dict[str, Any]:
-        same = {one.phone_number_id: one for one in self._numbers.values() if one.business == number.business}
-        fields = call.args.get("fields")
-        shown = [choose_fields(self._phone(one), fields, PHONE_FIELDS, PHONE_NODE) for one in same.values()]
+    async def _phone_numbers(self, call: GraphCall, _number: Number, _files: dict[str, Upload]) -> dict[str, Any]:
+        fields, found = call.args.get("fields"), self._controlled(call.token).values()
+        shown = [choose_fields(self._phone(one), fields, PHONE_FIELDS, PHONE_NODE) for one in found]
         return page(shown, call, f"{call.incoming.origin}/whatsapp")
 
     async def _templates(self, call: GraphCall, number: Number, _files: dict[str, Upload]) -> dict[str, Any]:
@@ -408,6 +425,8 @@ stand_in = StandIn(
         Magic("token containing broken", "500, code 2"),
         Magic("token containing nomessaging", "sending: 403, code 10"),
         Magic("token containing nomanagement", "templates, subscriptions: 403, code 200"),
+        Magic("token containing severalnumbers (or severalnumbers12)", "the business account has 3 (or 12) numbers"),
+        Magic("token containing nonumbers", "the business account has no number"),
         Magic("phone number id ending in 0666", "quality red, name declined, sending limited"),
         Magic("business account id ending in 0666", "no approved template"),
         Magic("to 15550<six-digit code>", "fails with that code as Meta does: at once, or later as a failed status"),

@@ -6,6 +6,7 @@ Source: developers.facebook.com/docs/whatsapp/cloud-api/reference/media.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Container
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -37,9 +38,9 @@ class MediaStore:
     def clear(self) -> None:
         self._media.clear()
 
-    def owns(self, phone_number_id: str, media: str) -> bool:
+    def owns(self, phone_number_ids: Container[str], media: str) -> bool:
         kept = self._media.get(media)
-        return kept is not None and kept.owner == phone_number_id
+        return kept is not None and kept.owner in phone_number_ids
 
     def add(self, call: GraphCall, phone_number_id: str, files: dict[str, Upload]) -> dict[str, Any]:
         """POST …/media.
@@ -79,11 +80,11 @@ class MediaStore:
             "id": media,
         }
 
-    def download(self, incoming: Incoming, phone_number_id: str) -> Answer:
+    def download(self, incoming: Incoming, phone_number_ids: Container[str]) -> Answer:
         """The content behind an answer's `url`; 404 when it is old or somebody else's."""
         media = incoming.path.rpartition("/")[2]
         until = incoming.query_args().get("until", "0")
         fresh = until.isdigit() and int(until) >= self._clock.now()
-        if not fresh or not self.owns(phone_number_id, media):
+        if not fresh or not self.owns(phone_number_ids, media):
             return Answer(404, b"", "text/plain")
         return Answer(200, self._media[media].content, self._media[media].kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from hermes.sandbox.whatsapp_templates import POOR
 
 SCOPES = ("whatsapp_business_management", "whatsapp_business_messaging")
 APP_ID = "1029384756"
+SEVERAL = re.compile(r"severalnumbers(\d{0,3})")
+NO_NUMBERS = "nonumbers"
 NOT_APPROVED = {
     "error_code": 141000,
     "error_description": "The display name was declined.",
@@ -51,6 +54,21 @@ def phone_node(number: Number, webhook_url: str) -> dict[str, Any]:
         },
         "webhook_configuration": {"application": webhook_url},
     }
+
+
+def own_numbers(token: str, first: Number) -> list[Number]:
+    """The numbers that a token brings into its business account: one, or as many as its text says."""
+    if NO_NUMBERS in token:
+        return []
+    several = SEVERAL.search(token)
+    further = range(2, int(several[1] or 3) + 1) if several else ()
+    ids = [derived_digits(first.phone_number_id, f"number{each}") for each in further]
+    return [first, *(Number(each, first.business, display_of(each)) for each in ids)]
+
+
+def display_of(phone_number_id: str) -> str:
+    """The phone number, as digits."""
+    return "1555" + derived_digits(phone_number_id, "display", 7)
 
 
 def debug_token(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -13,6 +12,7 @@ from starlette.routing import Route
 from hermes.billing.plans import plan_of
 from hermes.connections.models import Connection
 from hermes.connections.names import LABEL
+from hermes.connections.second_step import Choosing
 from hermes.connections.service import Connections
 from hermes.connections.sign_in import SignIns
 from hermes.errors import (
@@ -28,12 +28,20 @@ from hermes.errors import (
 from hermes.platforms.base import DEFAULT_ACCOUNT
 from hermes.platforms.catalog import AnyPlatform, Catalog
 from hermes.web.base import WebBase
+from hermes.web.choosing import after_linking, to_linked
 from hermes.web.credential_form import FormField, credentials_from, form_fields, problems_of
 from hermes.web.forms import to_login
 from hermes.web.link_door import LinkDoor
 from hermes.web.visitors import Person, Visitor
 
-_SHOWN_WITH_THE_FORM: Final = (InvalidArguments, PlatformRejected, PlatformUnavailable, RateLimited, Conflict)
+_SHOWN_WITH_THE_FORM: Final = (
+    InvalidArguments,
+    PlatformRejected,
+    PlatformUnavailable,
+    RateLimited,
+    Conflict,
+    NotFound,
+)
 
 
 class ConnectPages:
@@ -46,14 +54,16 @@ class ConnectPages:
         connections: Connections,
         door: LinkDoor,
         sign_ins: SignIns,
+        choosing: Choosing,
     ) -> None:
         self._base = base
         self._catalog = catalog
         self._connections = connections
         self._door = door
         self._sign_ins = sign_ins
+        self._choosing = choosing
         self._fields: Mapping[str, list[FormField]] = {
-            platform.id: form_fields(platform.credentials) for platform in catalog
+            platform.id: form_fields(platform.credentials, platform.connect.choices) for platform in catalog
         }
 
     def routes(self) -> list[Route]:
@@ -64,7 +74,7 @@ class ConnectPages:
         ]
 
     async def _show(self, request: Request) -> Response:
-        platform = self._platform(request)
+        platform = self._catalog.named(request.path_params["platform"])
         visitor = await self._base.visitors.of(request)
         if visitor.person is None:
             return to_login(request)
@@ -79,7 +89,7 @@ class ConnectPages:
         return await self._form(visitor, visitor.person, platform, given, {})
 
     async def _take(self, request: Request) -> Response:
-        platform = self._platform(request)
+        platform = self._catalog.named(request.path_params["platform"])
         visitor = await self._base.visitors.of(request)
         if visitor.person is None:
             return to_login(request)
@@ -87,15 +97,15 @@ class ConnectPages:
         credentials = credentials_from(self._fields[platform.id], form)
         label = form.get("account", "").strip() or DEFAULT_ACCOUNT
         try:
-            connection = await self._connections.connect(visitor.person.caller, platform.id, credentials, label)
+            linked = await self._choosing.connect_pasted(visitor.person.caller, platform.id, credentials, label)
         except _SHOWN_WITH_THE_FORM as error:
             return await self._form(
                 visitor, visitor.person, platform, form, self._problems(platform, error), error.status
             )
-        return _to_done(platform, connection.label)
+        return after_linking(linked)
 
     async def _look_again(self, request: Request) -> Response:
-        platform = self._platform(request)
+        platform = self._catalog.named(request.path_params["platform"])
         visitor = await self._base.visitors.of(request)
         if visitor.person is None:
             return to_login(request)
@@ -105,7 +115,7 @@ class ConnectPages:
             await self._connections.check_steps(visitor.person.caller, platform.id, label)
         except NeedsReconnect:
             return RedirectResponse(f"/connect/{platform.id}", 303)
-        return _to_done(platform, label)
+        return to_linked(platform.id, label)
 
     async def _form(
         self,
@@ -150,16 +160,6 @@ class ConnectPages:
 
     def _problems(self, platform: AnyPlatform, error: HermesError) -> dict[str, str]:
         return problems_of(error, platform.credentials, self._fields[platform.id])
-
-    def _platform(self, request: Request) -> AnyPlatform:
-        platform = self._catalog.platforms.get(request.path_params["platform"])
-        if platform is None:
-            raise NotFound(f"There is no such platform; there are {', '.join(self._catalog.platforms)}.")
-        return platform
-
-
-def _to_done(platform: AnyPlatform, label: str) -> Response:
-    return RedirectResponse(f"/connect/{platform.id}?{urlencode({'connected': label})}", 303)
 
 
 def _purpose(platform: AnyPlatform) -> str:

@@ -16,7 +16,7 @@ from hermes.billing.plans import plan_of
 from hermes.connections.checks import ConnectionChecks
 from hermes.connections.models import Connection
 from hermes.connections.service import Connections
-from hermes.errors import NotFound, RateLimited
+from hermes.errors import RateLimited
 from hermes.platforms.base import DEFAULT_ACCOUNT
 from hermes.platforms.catalog import AnyPlatform, Catalog
 from hermes.web.base import WebBase
@@ -113,9 +113,7 @@ class ConnectionPages:
         """What happens when one of an account's forms is sent."""
 
         async def take(request: Request) -> Response:
-            platform = self._catalog.platforms.get(request.path_params["platform"])
-            if platform is None:
-                raise NotFound(f"There is no such platform; there are {', '.join(self._catalog.platforms)}.")
+            platform = self._catalog.named(request.path_params["platform"])
             visitor = await self._base.visitors.of(request)
             if visitor.person is None:
                 return RedirectResponse(f"/login?{urlencode({'return_to': HOME})}", 303)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from hermes.errors import HermesError, InvalidArguments
 from hermes.platforms.base import Credentials
+from hermes.platforms.pasting import FieldChoices
 
 Kind = Literal["secret", "text", "choice", "time", "list"]
 
@@ -45,8 +46,11 @@ class FormField:
     choices: Sequence[str] = ()
 
 
-def form_fields(model: type[Credentials]) -> list[FormField]:
-    """The fields to fill in, in the order of their declaration; those that can have one value only are left away."""
+def form_fields(model: type[Credentials], choices: FieldChoices | None = None) -> list[FormField]:
+    """The fields to fill in, in the order of their declaration; those that can have one value only are left away.
+
+    The field of `choices` is shown with the others, and may be left empty.
+    """
     made = [
         field for name, info in model.model_fields.items() if (field := _field(name, info, main=info.is_required()))
     ]
@@ -54,6 +58,8 @@ def form_fields(model: type[Credentials]) -> list[FormField]:
         # One of several ways in: the first is what nearly everybody has.
         way_in = next((field for field in made if field.kind == "secret"), made[0])
         made = [_field(f.name, model.model_fields[f.name], main=True) or f if f is way_in else f for f in made]
+    if choices is not None:
+        made = [replace(f, required=False, hint=choices.hint) if f.name == choices.field else f for f in made]
     return made
 
 

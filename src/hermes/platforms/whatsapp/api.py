@@ -17,15 +17,20 @@ from hermes.platforms.whatsapp.errors import ERRORS
 GRAPH_VERSION = Setting("WHATSAPP_GRAPH_VERSION", "v26.0", "version of Meta's Graph API")
 
 
-class WhatsAppCredentials(Credentials):
-    """A number's ids and a token that may use it. The phone number id is not the phone number."""
+class WhatsAppAccess(Credentials):
+    """A token, and the business account whose numbers it may use."""
 
-    phone_number_id: Annotated[
-        str, Field(alias="phoneNumberId", pattern=NODE_ID), Env("WHATSAPP_DEFAULT_PHONE_NUMBER_ID")
-    ]
     access_token: Annotated[AccessToken, Field(alias="accessToken"), Env("WHATSAPP_DEFAULT_ACCESS_TOKEN")]
     business_account_id: Annotated[
         str, Field(alias="businessAccountId", pattern=NODE_ID), Env("WHATSAPP_DEFAULT_BUSINESS_ACCOUNT_ID")
+    ]
+
+
+class WhatsAppCredentials(WhatsAppAccess):
+    """One number of the business account. Its id is not the phone number."""
+
+    phone_number_id: Annotated[
+        str, Field(alias="phoneNumberId", pattern=NODE_ID), Env("WHATSAPP_DEFAULT_PHONE_NUMBER_ID")
     ]
 
 

@@ -10,7 +10,7 @@ from hermes.errors import InvalidArguments
 from hermes.platforms.base import Account, Effect, PasteToken, Platform, RateLimit, Redaction
 from hermes.platforms.context import ToolContext
 from hermes.platforms.meta.errors import wrong
-from hermes.platforms.meta.paging import CURSOR, MAX_EMPTY_PAGES, next_cursor, page_items, read_page
+from hermes.platforms.meta.paging import CURSOR, read_page
 from hermes.platforms.whatsapp.api import GRAPH_VERSION, WhatsAppApi, WhatsAppCredentials
 from hermes.platforms.whatsapp.messages import bare_message, recipient, template_message, worded_message
 from hermes.platforms.whatsapp.models import (
@@ -27,6 +27,7 @@ from hermes.platforms.whatsapp.models import (
     TemplateParameter,
     Templates,
 )
+from hermes.platforms.whatsapp.numbers import NUMBERS, business_numbers
 from hermes.platforms.whatsapp.onboarding import ONBOARDING
 from hermes.platforms.whatsapp.uploads import with_upload
 
@@ -39,9 +40,10 @@ whatsapp = Platform(
         steps=(
             "In Meta's Business Settings, under System users, make a token for your app with "
             "whatsapp_business_messaging and whatsapp_business_management.",
-            "In WhatsApp Manager, under API setup, copy the phone number id (not the number) and the WhatsApp "
-            "Business account id.",
+            "In WhatsApp Manager, under API setup, copy the WhatsApp Business account id. If it has several numbers, "
+            "you choose one next; or copy the phone number id (not the number) as well.",
         ),
+        choices=NUMBERS,
     ),
     open=WhatsAppApi,
     base_url="https://graph.facebook.com",
@@ -93,19 +95,9 @@ async def probe(api: WhatsAppApi) -> Account:
 
 
 async def _belongs(api: WhatsAppApi) -> bool:
-    after: str | None = None
-    for _ in range(MAX_EMPTY_PAGES):
-        page, response = await api.get(
-            f"{api.business_account_id}/phone_numbers",
-            fields="id",
-            limit=100,
-            **({} if after is None else {"after": after}),
-        )
-        if api.phone_number_id in {str(number.get("id")) for number in page_items(api, page, response)}:
+    async for number in business_numbers(api, api.business_account_id, "id"):
+        if str(number.get("id")) == api.phone_number_id:
             return True
-        after = next_cursor(page)
-        if after is None:
-            return False
     return False
 
 
