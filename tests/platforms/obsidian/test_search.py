@@ -229,6 +229,17 @@ def test_pages_cover_everything_once(find: Find, folder: Path) -> None:
     assert len(set(seen)) == 25
 
 
+def test_a_page_of_any_length_begins_the_same_list(find: Find, folder: Path) -> None:
+    now = time.time()
+    for number in range(60):
+        write(folder, **{f"n{number}": "apple " * (1 + number % 12)})
+        os.utime(folder / f"n{number}.md", (now - number * 86_400, now - number * 86_400))
+    whole = paths(find("apple", limit=60))
+    assert whole != sorted(whole, key=lambda name: -(int(name[1:]) % 12))
+    for limit in (1, 5, 11, 30, 59):
+        assert paths(find("apple", limit=limit)) == whole[:limit]
+
+
 @pytest.mark.parametrize("cursor", ["x", "!", "bnVsbA", "W10", ""])
 def test_a_foreign_cursor_is_refused(find: Find, folder: Path, cursor: str) -> None:
     write(folder, a="apple", b="apple", c="pear")

@@ -31,9 +31,9 @@ _WORDS = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 
 MAX_NOTES = 50_000
 MAX_BYTES = 192 * 1024 * 1024
-_MAX_WORD = 64
+MAX_WORD = 64
 _COUNT_BITS = 6
-_MAX_COUNT = (1 << _COUNT_BITS) - 1
+MAX_COUNT = (1 << _COUNT_BITS) - 1
 _MAX_NUMBER = (1 << (32 - _COUNT_BITS)) - 1
 _SWEEP_AT_LEAST = 2_000
 # A file changed within the clock's grain of when it was read may change again without a new time (as in git's index).
@@ -98,12 +98,12 @@ class Postings:
             if postings is None:
                 postings = self._lists[word] = array("I")
                 self._new.append(word)
-            postings.append(base | (count if count < _MAX_COUNT else _MAX_COUNT))
+            postings.append(base | (count if count < MAX_COUNT else MAX_COUNT))
 
     def exact(self, word: str) -> Iterator[tuple[int, int]]:
         """Note number and count of a word."""
         for packed in self._lists.get(word, ()):
-            yield packed >> _COUNT_BITS, packed & _MAX_COUNT
+            yield packed >> _COUNT_BITS, packed & MAX_COUNT
 
     def starting(self, prefix: str) -> set[int]:
         """The notes with a longer word that starts with `prefix`."""
@@ -117,6 +117,19 @@ class Postings:
             if not word.startswith(prefix):
                 break
             found.update(packed >> _COUNT_BITS for packed in self._lists[word])
+        return found
+
+    def holding(self, run: str) -> set[int]:
+        """The notes that may have a run of ASCII letters and digits, in lower case, inside a word of their text.
+
+        An accent that stands after the run in the text has become one character with its last letter in the index,
+        and long words are cut there: such words are taken for holding it, so no note is missing.
+        """
+        stem = run[:-1]
+        found: set[int] = set()
+        for word, postings in self._lists.items():
+            if (stem in word and (run in word or not word.isascii())) or len(word) == MAX_WORD:
+                found.update(packed >> _COUNT_BITS for packed in postings)
         return found
 
     def sweep(self, alive: set[int]) -> None:
@@ -252,6 +265,6 @@ class Index:
         self.entries[path] = self.by_number[number] = entry
         self.size += len(data)
         names = (entry.title, *aliases_of(note.properties))
-        self.titles.add(number, (word[:_MAX_WORD] for name in names for word in words_of(fold(name))))
-        self.marks.add(number, (word[:_MAX_WORD] for mark in (*tags, *headings) for word in words_of(fold(mark))))
-        self.bodies.add(number, [word[:_MAX_WORD] for word in words_of(folded)])
+        self.titles.add(number, (word[:MAX_WORD] for name in names for word in words_of(fold(name))))
+        self.marks.add(number, (word[:MAX_WORD] for mark in (*tags, *headings) for word in words_of(fold(mark))))
+        self.bodies.add(number, [word[:MAX_WORD] for word in words_of(folded)])

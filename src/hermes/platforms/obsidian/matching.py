@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 
 import regex
 
-from hermes.platforms.obsidian.index import Entry, Index, Postings, words_of
+from hermes.platforms.obsidian.index import MAX_COUNT, Entry, Index, Postings, words_of
 from hermes.platforms.obsidian.paths import fold, note_title
 from hermes.platforms.obsidian.query import All, Not, Property, Query, Regex, Some, Text, refusal
+from hermes.platforms.obsidian.required import required_runs
 
 REGEX_SECONDS = 1.0
 MAX_REGEX = 500
@@ -24,6 +25,10 @@ _TITLE, _MARK, _BODY = 8.0, 4.0, 1.0
 _PREFIX = 0.6
 _MENTIONS = 0.5
 """How much of a word's points many mentions can add in a body."""
+_BY_COUNT = (0.0, *(1.0 + _MENTIONS * (1.0 - 1.0 / count) for count in range(1, MAX_COUNT + 1)))
+"""A body's points by how often a word stands in it."""
+WORTH_A_LOOKUP = 500
+"""So many notes take a regular expression longer than looking through all words of the index."""
 
 Scores = dict[int, float]
 _COST = {Text: 0, Property: 1, Some: 2, All: 2, Not: 3, Regex: 4}
@@ -60,7 +65,7 @@ class Matcher:
         """
         return self._run(query, None)
 
-    def _run(self, query: Query, among: Iterable[int] | None) -> Scores:
+    def _run(self, query: Query, among: Collection[int] | None) -> Scores:
         match query:
             case All(terms):
                 return self._all(terms, among)
@@ -83,10 +88,10 @@ class Matcher:
             case Text():
                 return self._text(query, among)
 
-    def _pool(self, among: Iterable[int] | None) -> Iterable[int]:
+    def _pool(self, among: Collection[int] | None) -> Collection[int]:
         return self._index.by_number.keys() if among is None else among
 
-    def _all(self, terms: tuple[Query, ...], among: Iterable[int] | None) -> Scores:
+    def _all(self, terms: tuple[Query, ...], among: Collection[int] | None) -> Scores:
         scores: Scores | None = None
         for term in sorted(terms, key=lambda term: _COST[type(term)]):
             found = self._run(term, among if scores is None else scores.keys())
@@ -96,7 +101,7 @@ class Matcher:
                 scores = {number: points + found[number] for number, points in scores.items() if number in found}
         return scores or {}
 
-    def _text(self, term: Text, among: Iterable[int] | None) -> Scores:
+    def _text(self, term: Text, among: Collection[int] | None) -> Scores:
         entries = self._index.by_number
         if term.field == "path":
             return {number: 1.0 for number in self._pool(among) if term.text in entries[number].folded_path}
@@ -115,7 +120,7 @@ class Matcher:
             scores = self._phrase(term, words, among)
         return scores if among is None else _only(scores, among)
 
-    def _phrase(self, term: Text, words: list[str], among: Iterable[int] | None) -> Scores:
+    def _phrase(self, term: Text, words: list[str], among: Collection[int] | None) -> Scores:
         """Notes with all the words, of which those are kept that hold the very text."""
         body_only = term.field == "content"
         scores: Scores | None = None
@@ -151,17 +156,20 @@ class Matcher:
             for number in postings.starting(word):
                 if number in alive and points > scores.get(number, 0.0):
                     scores[number] = points
+        known = scores.get
         for number, count in postings.exact(word):
-            if number in alive:
-                points = weight * (1.0 + _MENTIONS * (1.0 - 1.0 / count)) if body else weight
-                if points > scores.get(number, 0.0):
-                    scores[number] = points
+            points = weight * _BY_COUNT[count] if body else weight
+            if points > known(number, 0.0) and number in alive:
+                scores[number] = points
 
-    def _regex(self, term: Regex, pool: Iterable[int]) -> Scores:
+    def _regex(self, term: Regex, pool: Collection[int]) -> Scores:
         pattern = compile_regex(term.pattern)
         entries = self._index.by_number
         texts = {"path": lambda entry: entry.path, "file": lambda entry: entry.title}
-        text_of: Callable[[Entry], str] = texts.get(term.field, lambda entry: entry.text)
+        text_of: Callable[[Entry], str] = texts.get(term.field, lambda entry: entry.body.decode())
+        if term.field not in texts and len(pool) > WORTH_A_LOOKUP and (runs := required_runs(term.pattern)):
+            holders = set[int]().union(*map(self._index.bodies.holding, runs))
+            pool = [number for number in pool if number in holders]
         try:
             return {n: _BODY for n in pool if self.budget.matches(pattern, text_of(entries[n])) is not None}
         except TimeoutError:
@@ -186,7 +194,10 @@ def compile_regex(pattern: str) -> regex.Pattern[str]:
 def has_tag(entry: Entry, tag: str) -> bool:
     """Whether a note has a tag or one below it. `tag` is folded."""
     below = tag.strip("/") + "/"
-    return any(own.startswith(below) for own in entry.folded_tags)
+    for own in entry.folded_tags:  # noqa: SIM110  (a loop, as this runs for every note of a vault)
+        if own.startswith(below):
+            return True
+    return False
 
 
 def has_property(entry: Entry, name: str, value: str | None) -> bool:
@@ -218,15 +229,20 @@ class _PhraseFinder:
         self._body_only = body_only
         self._text = re.compile(r"\s+".join(re.escape(word) for word in phrase.split(" ")))
         # Most notes are plain ASCII: those are searched as they are kept, without making text of them first.
+        self._plain = phrase.encode() if phrase.isascii() else None
         self._bytes = re.compile(self._text.pattern.encode()) if phrase.isascii() else None
 
     def fits(self, entry: Entry) -> bool:
-        if not self._body_only and self._phrase in note_title(entry.folded_path):
+        path = entry.folded_path
+        if not self._body_only and self._phrase in path and self._phrase in note_title(path):
             return True
-        if entry.ascii:
-            return self._bytes is not None and self._bytes.search(entry.body.lower()) is not None
-        return self._text.search(fold(entry.text)) is not None
+        if not entry.ascii:
+            return self._text.search(fold(entry.text)) is not None
+        if self._plain is None or self._bytes is None:
+            return False
+        # Most often it stands there just as it was asked for, and that is seen fastest.
+        return self._plain in entry.body or self._bytes.search(entry.body.lower()) is not None
 
 
-def _only(scores: Scores, among: Iterable[int]) -> Scores:
+def _only(scores: Scores, among: Collection[int]) -> Scores:
     return {number: scores[number] for number in among if number in scores}

@@ -25,6 +25,7 @@ Mode = Literal["text", "tag", "property", "path"]
 
 _RECENCY = 0.05
 _RECENT_DAYS = 30.0
+_DECIMALS = 6
 _DAY_NS = 86_400 * 10**9
 
 
@@ -68,7 +69,7 @@ def search(index: Index, request: Request) -> Page:
     after = _read_cursor(request)
     now_ns = after.now_ns if after else time.time_ns()
     scores = _in_folder(index, Matcher(index).run(query), request.folder)
-    ranked = [(-_final(points, index.by_number[n], now_ns), index.by_number[n].path, n) for n, points in scores.items()]
+    ranked = _ranked(index, scores if after else _foremost(scores, request.limit), now_ns)
     if after is not None:
         place = (after.order, after.path)
         ranked = [item for item in ranked if item[:2] > place]
@@ -76,7 +77,7 @@ def search(index: Index, request: Request) -> Page:
     terms = _positive(query)
     snippets = Snippets(terms, request.context_chars, Budget())
     hits = [_hit(index.by_number[number], -order, terms, snippets) for order, _, number in page]
-    more = len(ranked) > len(page)
+    more = len(ranked if after else scores) > len(page)
     cursor = _write_cursor(request, _Place(page[-1][0], page[-1][1], now_ns)) if more and page else None
     return Page(hits, len(scores), cursor, index.left_out)
 
@@ -101,10 +102,24 @@ def _in_folder(index: Index, scores: Scores, folder: str | None) -> Scores:
     return {n: points for n, points in scores.items() if index.by_number[n].folded_path.startswith(below)}
 
 
-def _final(points: float, entry: Entry, now_ns: int) -> float:
-    age = max(0.0, (now_ns - entry.mtime_ns) / _DAY_NS)
-    # Rounded, so that a page made later puts every note in the same place.
-    return round(points + _RECENCY / (1.0 + age / _RECENT_DAYS), 6)
+def _foremost(scores: Scores, limit: int) -> Scores:
+    """The notes that can be on the first page: being recent adds little, so it lifts none over many better ones."""
+    if len(scores) <= limit:
+        return scores
+    least = heapq.nlargest(limit, scores.values())[-1] - _RECENCY - 10.0**-_DECIMALS
+    return {number: points for number, points in scores.items() if points >= least}
+
+
+def _ranked(index: Index, scores: Scores, now_ns: int) -> list[tuple[float, str, int]]:
+    """What the notes are ordered by, and their numbers: final points (negative), then path."""
+    found: list[tuple[float, str, int]] = []
+    for number, points in scores.items():
+        entry = index.by_number[number]
+        age = (now_ns - entry.mtime_ns) / _DAY_NS
+        recency = _RECENCY / (1.0 + age / _RECENT_DAYS) if age > 0.0 else _RECENCY
+        # Rounded, so that a page made later puts every note in the same place.
+        found.append((-round(points + recency, _DECIMALS), entry.path, number))
+    return found
 
 
 def _hit(entry: Entry, score: float, terms: list[Term], snippets: Snippets) -> Hit:
