@@ -6,10 +6,12 @@ from typing import Any
 
 import orjson
 import pytest
+from pydantic import ValidationError
 
 from hermes.errors import InvalidArguments, NeedsReconnect, PlatformRejected
 from hermes.net.upstream import UpstreamResponse
 from hermes.platforms.linkedin import linkedin
+from hermes.settings import Settings
 
 PAGE = {"access_token": "AQXpartnertokentokentoken", "organization_id": "1337"}
 
@@ -73,6 +75,14 @@ async def test_who_may_not_post_for_a_page_is_told_what_is_missing(
     )
     assert (platform_bench.requests() == []) is known
     assert list(platform_bench.sandbox.recorder.messages()) == []
+
+
+def test_the_operators_own_page_is_named_in_the_environment() -> None:
+    environ = {"LINKEDIN_ACCESS_TOKEN": "AQXtokentoken", "LINKEDIN_ORGANIZATION_ID": "1337"}
+    (account,) = linkedin.environ_accounts(Settings(environ=environ)).values()
+    assert account.organization_id == "1337"
+    with pytest.raises(ValidationError):
+        linkedin.environ_accounts(Settings(environ=environ | {"LINKEDIN_ORGANIZATION_ID": "urn:li:organization:1337"}))
 
 
 async def ask(bench: Any, path: str, token: str = "AQXpartnertokentokentoken") -> UpstreamResponse:
