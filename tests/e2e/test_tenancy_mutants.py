@@ -83,7 +83,7 @@ UNNOTICED: dict[str, str] = {
     "hermes.connections.service.Connections._tell": "only who subscribed is told (tests/transports)",
     "hermes.connections.service.Connections._follow": "only who unlinks the chosen account (tests/connections)",
     "hermes.connections.store.CredentialStore.renew": "only what a vendor lets run out is renewed (tests/connections)",
-    "hermes.connections.store.CredentialStore.put_incomplete": "only signing in at a vendor waits (tests/connections)",
+    "hermes.connections.store.CredentialStore.put_incomplete": "only a choice that is open waits (tests/web)",
     "hermes.connections.witness.CallWitness.__call__": "noted every five minutes at most (tests/connections)",
     "hermes.gateway.approval_desk.ApprovalDesk.run_left": "runs what a crash left over (tests/gateway)",
     "hermes.gateway.approval_rows.ApprovalRows.expire": "only what nobody decides on in time (tests/gateway)",

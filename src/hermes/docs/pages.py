@@ -49,16 +49,16 @@ def _credentials(platform: AnyPlatform, by_hand: str) -> Iterator[str]:
         yield "\n".join(f"{number}. {step}" for number, step in enumerate(platform.connect.steps, 1))
         yield f"More: <{platform.connect.help_url}>"
     fields, choices = platform.credentials.model_fields, platform.connect.choices
-    may_be_left_out = choices.field if choices is not None else None
+    left_out = {} if choices is None else {choices.field: choices.hint}
     if fields:
         yield "## What is linked"
         rows = [
             (
                 f"`{name}`" + (f" or `{info.alias}`" if info.alias and info.alias != name else ""),
-                "required" if info.is_required() and name != may_be_left_out else "",
+                "may be left out" if name in left_out else "required" if info.is_required() else "",
                 "secret" if _is_secret(info.annotation) else "",
                 next((f"`{mark.name}`" for mark in info.metadata if isinstance(mark, Env)), ""),
-                cell(info.description or ""),
+                cell(info.description or left_out.get(name, "")),
             )
             for name, info in fields.items()
         ]
