@@ -72,7 +72,6 @@ UNNOTICED: dict[str, str] = {
     "hermes.connections.defaults.DefaultAccounts.follow": "only who unlinks the chosen account (tests/connections)",
     "hermes.connections.health_rows.HealthRows.schedule": "plans the clock's own looks (tests/connections)",
     "hermes.connections.health_rows.HealthRows.seen": "noted every five minutes at most (tests/connections)",
-    "hermes.connections.models.Connection.__init__": "the member is not shown, and nothing is looked up by it",
     "hermes.connections.onboarding.Onboarded.__init__": "only who unlinks a number (tests/connections)",
     "hermes.connections.onboarding.Onboardings._asked": "the log's word for whose steps failed",
     "hermes.connections.onboarding.Onboardings.before_unlinking": "only who unlinks a number (tests/connections)",
