@@ -167,14 +167,22 @@ class Matcher:
         entries = self._index.by_number
         texts = {"path": lambda entry: entry.path, "file": lambda entry: entry.title}
         text_of: Callable[[Entry], str] = texts.get(term.field, lambda entry: entry.body.decode())
-        if term.field not in texts and len(pool) > WORTH_A_LOOKUP and (runs := required_runs(term.pattern)):
-            holders = set[int]().union(*map(self._index.bodies.holding, runs))
-            pool = [number for number in pool if number in holders]
+        if term.field not in texts:
+            pool = self._able_to_match(term.pattern, pool)
         try:
             return {n: _BODY for n in pool if self.budget.matches(pattern, text_of(entries[n])) is not None}
         except TimeoutError:
             way_out = "add a word or a folder, or simplify it"
             raise refusal(f"has a regular expression that takes more than {REGEX_SECONDS:g} s; {way_out}") from None
+
+    def _able_to_match(self, pattern: str, pool: Collection[int]) -> Collection[int]:
+        """The notes of a pool without those that lack what every match of an expression contains."""
+        for runs in required_runs(pattern):
+            if len(pool) <= WORTH_A_LOOKUP:
+                break
+            holders = set[int]().union(*map(self._index.bodies.holding, runs))
+            pool = [number for number in pool if number in holders]
+        return pool
 
 
 def compile_regex(pattern: str) -> regex.Pattern[str]:

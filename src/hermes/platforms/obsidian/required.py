@@ -12,7 +12,7 @@ from itertools import pairwise
 SHORTEST = 3
 """Shorter runs stand in nearly every note."""
 MOST = 8
-"""More alternatives than this are not worth looking up."""
+"""More than this are not worth looking up."""
 
 # I is left out, as it also matches a letter that folds to two characters (İ).
 _TOKEN = re.compile(
@@ -28,17 +28,19 @@ _TOKEN = re.compile(
 _QUANTIFIERS = ("optional", "repeated")
 
 Runs = frozenset[str]
+"""Runs of ASCII letters and digits, in lower case."""
 _NOTHING: Runs = frozenset()
 
 
-def required_runs(pattern: str) -> Runs:
-    """Runs of ASCII letters and digits, in lower case, of which every match contains at least one.
+def required_runs(pattern: str) -> list[Runs]:
+    """Of each of these sets every match contains at least one run.
 
     Args:
         pattern: an expression that compiled, read without regard to case.
 
     Returns:
-        At most `MOST` runs of at least `SHORTEST` characters; none when nothing is certain.
+        Sets that have together at most `MOST` runs, each of at least `SHORTEST` characters, the longest first; none
+        when nothing is certain.
     """
     tokens = _tokens(pattern)
     bracket = _Bracket()
@@ -57,8 +59,16 @@ def required_runs(pattern: str) -> Runs:
         elif kind == "close":
             inside, bracket = bracket.end(), outer.pop()
             if following != "optional":
-                bracket.add(inside)
-    return bracket.end()
+                bracket.certain += inside
+    found: list[Runs] = []
+    for runs in sorted(bracket.end(), key=_length, reverse=True):
+        if sum(map(len, found)) + len(runs) <= MOST:
+            found.append(runs)
+    return found
+
+
+def _length(runs: Runs) -> int:
+    return min(map(len, runs), default=0)
 
 
 def _tokens(pattern: str) -> list[tuple[str, str]]:
@@ -83,25 +93,23 @@ class _Bracket:
 
     def __init__(self) -> None:
         self.run = ""
-        self._best = _NOTHING
-        self._alternatives: list[Runs] = []
+        self.certain: list[Runs] = []
+        self._longest: list[Runs] = []
 
     def end_run(self) -> None:
         if len(self.run) >= SHORTEST:
-            self.add(frozenset((self.run,)))
+            self.certain.append(frozenset((self.run,)))
         self.run = ""
-
-    def add(self, runs: Runs) -> None:
-        """Each of several things that must be there is enough to go by: the longest is kept, as the rarest."""
-        if min(map(len, runs), default=0) > min(map(len, self._best), default=0):
-            self._best = runs
 
     def end_alternative(self) -> None:
         self.end_run()
-        self._alternatives.append(self._best)
-        self._best = _NOTHING
+        self._longest.append(max(self.certain, key=_length, default=_NOTHING))
+        self.certain = []
 
-    def end(self) -> Runs:
+    def end(self) -> list[Runs]:
+        self.end_run()
+        if not self._longest:
+            return self.certain
+        # Of each alternative the longest that must be there, as the rarest; without one in each, nothing is certain.
         self.end_alternative()
-        runs = _NOTHING.union(*self._alternatives)
-        return runs if all(self._alternatives) and len(runs) <= MOST else _NOTHING
+        return [_NOTHING.union(*self._longest)] if all(self._longest) else []
