@@ -10,6 +10,7 @@ import base64
 import binascii
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, Field
@@ -52,6 +53,7 @@ Base64 = Annotated[
 Filename = Annotated[str, Field(min_length=1, max_length=255, description="What the file is called, with its ending.")]
 
 
+@cache
 def own_platform() -> Platform[NoCredentials, OwnApi]:
     """The declaration of the gateway's own tools."""
     gateway: Platform[NoCredentials, OwnApi] = Platform(
