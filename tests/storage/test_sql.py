@@ -135,6 +135,13 @@ async def test_a_snapshot_is_of_one_moment_and_leaves_its_connection_as_it_was(d
             assert await (await session.connection()).get_isolation_level() == "READ COMMITTED"
 
 
+async def test_a_new_database_is_opened_by_many_at_once(tmp_path: Path) -> None:
+    for number in range(20):
+        opened = [Database(f"sqlite+aiosqlite:///{tmp_path / str(number)}.db") for _ in range(4)]
+        await asyncio.gather(*(db.ping() for db in opened))
+        await asyncio.gather(*(db.close() for db in opened))
+
+
 async def test_a_connection_that_is_given_up_within_a_query_does_not_keep_others_from_writing(tmp_path: Path) -> None:
     db = Database(f"sqlite+aiosqlite:///{tmp_path / 'a.db'}")
     async with db.engine.begin() as connection:

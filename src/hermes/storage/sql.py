@@ -46,6 +46,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeDecorator, TypeEngine
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_random_exponential
 
 DialectName = Literal["sqlite", "mysql"]
 
@@ -290,14 +291,34 @@ class Database:
 _json_dumps = partial(json.dumps, ensure_ascii=False)
 
 
-class _SqliteConnection(sqlite3.Connection):
-    """Ends its transaction when it is closed.
+def _is_busy(error: BaseException) -> bool:
+    return getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
 
-    SQLite itself ends it only once no statement is left (https://sqlite.org/c3ref/close.html), and what was cancelled
-    between a query and its rows may be kept by its error: until that was collected, nobody else could write.
-    """
+
+class _SqliteConnection(sqlite3.Connection):
+    """Keeps a write-ahead log, and ends its transaction when it is closed."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._keep_log()
+
+    # Of several that turn a new database's log on at once, all but one are told at once that it is busy: SQLite waits
+    # for nobody there (https://sqlite.org/c3ref/busy_handler.html). This runs in the connection's own thread.
+    @retry(
+        retry=retry_if_exception(_is_busy),
+        wait=wait_random_exponential(0.01, max=0.2),
+        stop=stop_after_delay(_BUSY_SECONDS),
+        reraise=True,
+    )
+    def _keep_log(self) -> None:
+        self.execute("PRAGMA journal_mode = WAL").fetchone()
 
     def close(self) -> None:
+        """Roll back, and close.
+
+        SQLite itself ends the transaction only once no statement is left (https://sqlite.org/c3ref/close.html), and
+        what was cancelled between a query and its rows may be kept by its error: nobody else could write until then.
+        """
         with suppress(sqlite3.ProgrammingError):  # it is closed already
             self.rollback()
         super().close()
@@ -319,7 +340,6 @@ def _sqlite_engine(url: URL, pool_size: int, migrating: bool) -> AsyncEngine:
         connection.isolation_level = None  # the driver must not begin transactions: the listener below does
         cursor = connection.cursor()
         for pragma in (
-            "journal_mode = WAL",
             "synchronous = FULL",
             f"foreign_keys = {'OFF' if migrating else 'ON'}",
             f"busy_timeout = {(MIGRATION_SECONDS if migrating else _BUSY_SECONDS) * 1000}",
