@@ -16,10 +16,8 @@ _LISTED: Final = 50
 """More than these are not named; who has that many knows where to look an id up."""
 
 
-def several_found(platform: AnyPlatform, found: Sequence[Choice]) -> InvalidArguments:
+def several_found(platform: AnyPlatform, choices: FieldChoices, found: Sequence[Choice]) -> InvalidArguments:
     """The refusal that lists the accounts, of which one has to be named."""
-    choices = platform.connect.choices
-    assert choices is not None  # noqa: S101  (else nothing is found)
     field = choices.alias(platform.credentials)
     listed = [{"id": one.id, "name": printable(one.name, 200)} for one in found[:_LISTED]]
     named = "; ".join(f"{one['id']} ({one['name']})" for one in listed)

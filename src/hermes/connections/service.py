@@ -95,10 +95,10 @@ class Connections:
             Conflict: the phone number is linked elsewhere.
         """
         declared = self.may_connect(caller, platform, label)
-        found = await self.left_open(caller, declared, credentials, label)
-        if len(found) > 1:
+        choices, found = declared.connect.choices, await self.left_open(caller, declared, credentials, label)
+        if choices is not None and len(found) > 1:
             await self._record(caller, CONNECT, platform, label, "error")
-            raise several_found(declared, found)
+            raise several_found(declared, choices, found)
         checked = read_credentials(declared, found[0].credentials if found else credentials)
         return await self._link(caller, declared, label, checked, None)
 
