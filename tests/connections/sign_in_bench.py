@@ -73,11 +73,12 @@ class SignInBench:
 
 @asynccontextmanager
 async def open_sign_in_bench(
-    database: Database, redis: Redis, redis_url: str, folder: Path
+    database: Database, redis: Redis, redis_url: str, folder: Path, **environ: str
 ) -> AsyncIterator[SignInBench]:
+    """`environ`: settings besides those that stand-ins need."""
     sandbox = Sandbox(SandboxOptions())
     async with RunningSandbox(sandbox.app) as running:
-        given = load_settings({}, env_file=None, data_dir=folder)
+        given = load_settings(environ, env_file=None, data_dir=folder)
         settings, catalog = bench_settings(given, running.origin)
         made = Bench(sandbox, settings, catalog, database, redis, redis_url, Time(sandbox))
         replica, audit = made.replica(), RecordedAudit()
